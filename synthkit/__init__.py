@@ -1,0 +1,23 @@
+"""synthkit: declare agentic training data in YAML, synthesise it on vLLM, keep every row in Lance.
+
+The public names are loaded on first use, so that `import synthkit` stays light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthkit.api import check, open, plan, run
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "check", "open", "plan", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `run`, `plan`, `check` and `open` from the composition root when they are first asked for."""
+    if name in __all__:
+        from synthkit import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'synthkit' has no attribute {name!r}")

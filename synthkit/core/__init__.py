@@ -1,0 +1,1 @@
+"""The small vocabulary all layers share; imports nothing else of synthkit."""

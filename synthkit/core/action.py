@@ -1,0 +1,219 @@
+"""Actions: parameters and behaviour in one class; the verb is the key in YAML.
+
+The planner knows what an action reads and writes from its fields alone: a field annotated `Column` names a column
+it reads, `Expr` and `Prompt` read what their text mentions, `NewColumn` is written. What is not declared cannot be
+read at run time, so the hash of the declared columns decides what is computed again. Row actions stream one row to
+0..k rows; table actions are barriers; source actions have no input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from synthkit.core.engine import Capability, Role
+from synthkit.core.row import Child, Row, Value
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from synthkit.core.context import Context, TableContext
+    from synthkit.core.expr import Expression
+    from synthkit.core.prompt import Prompt as PromptFile
+    from synthkit.core.toolset import Toolset
+    from synthkit.core.types import Type
+
+MeaningName = Literal["column", "new column", "expr", "prompt", "model", "step", "type"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Says what a string field stands for; the planner and the editor schema read it."""
+
+    name: MeaningName
+
+
+Column = Annotated[str, Meaning("column")]
+"""Name of a column that is read."""
+NewColumn = Annotated[str, Meaning("new column")]
+"""Name of a column that is added."""
+Expr = Annotated[str, Meaning("expr")]
+"""A bare Jinja expression over the columns and `vars`."""
+Prompt = Annotated[str, Meaning("prompt")]
+"""Path of a template, looked up beside the spec and in `prompts/`."""
+Model = Annotated[str, Meaning("model")]
+"""Name of a role under `models:`."""
+StepName = Annotated[str, Meaning("step")]
+"""Name of another step, whose table is read too."""
+OutType = Annotated[Any, Meaning("type")]
+"""A type of the `out:` language: a string, or a mapping of field name to type."""
+
+
+class Scope(Protocol):
+    """What an action may ask at plan time, before anything runs."""
+
+    step: str
+    columns: Mapping[str, Type]
+    """Columns of the input rows."""
+    vars: Mapping[str, Value]
+    toolset: Toolset | None
+
+    def role(self, name: str) -> Role | None:
+        """The role of that name; None (and a problem) where there is none."""
+        ...
+
+    def capabilities(self, role: str) -> frozenset[Capability]:
+        """What the role's engine can do; empty where the role is unknown."""
+        ...
+
+    def step_columns(self, step: str) -> Mapping[str, Type]:
+        """Columns of another step's rows (`StepName` fields)."""
+        ...
+
+    def prompt(self, name: str, at: tuple[str | int, ...]) -> PromptFile | None:
+        """A template; None (and a problem at field path `at`) where there is none or it does not parse."""
+        ...
+
+    def expr(self, text: str, at: tuple[str | int, ...]) -> Expression | None:
+        """A compiled expression; None (and a problem) where it does not parse."""
+        ...
+
+    def type(self, declared: Any, at: tuple[str | int, ...]) -> Type | None:
+        """A parsed `out:` type; None (and a problem) where it does not parse."""
+        ...
+
+    def problem(self, message: str, at: tuple[str | int, ...] = (), help: str | None = None) -> None:
+        """Report something wrong at the field path `at` below the verb, e.g. `("keep", "logic")`."""
+        ...
+
+
+class Action(BaseModel):
+    """Base of every verb. Fields are the YAML parameters; a docstring under each becomes schema and reference."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    verb: ClassVar[str]
+    """The YAML key."""
+    gives: ClassVar[Any] = {}
+    """Columns it adds, in the out: language; override `adds` where they depend on the parameters."""
+    carries: ClassVar[bool] = True
+    """Whether the columns of the input row carry forward; a group or a sampler starts afresh."""
+    shorthand: ClassVar[str | None] = None
+    """Field that takes the whole value where the YAML gives a mapping that is itself the parameter (`filter`, `let`)."""
+
+    def keeps_id(self) -> bool:
+        """True where every input row gives at most one row, which then keeps the id of its input."""
+        return False
+
+    def adds(self, scope: Scope) -> Mapping[str, Type]:
+        """Columns added, with their types; reports problems to `scope`."""
+        from synthkit.core.types import Object
+
+        declared = scope.type(type(self).gives, ()) if type(self).gives else None
+        return dict(declared.fields) if isinstance(declared, Object) else {}
+
+    def reads(self, scope: Scope) -> frozenset[str]:
+        """Columns of the input that decide the result; derived from the fields' annotations."""
+        found: set[str] = set()
+        for meaning, at, text in self.mentions():
+            if meaning == "column":
+                found.add(text)
+            elif meaning == "expr":
+                expression = scope.expr(text, at)
+                found |= expression.names if expression else set()
+            elif meaning == "prompt":
+                prompt = scope.prompt(text, at)
+                found |= (set(prompt.reads) - self.provides()) if prompt else set()
+        return frozenset(found)
+
+    def provides(self) -> frozenset[str]:
+        """Template variables that the action itself hands to its prompts (`criterion`, names of `each`)."""
+        return frozenset()
+
+    def check(self, scope: Scope) -> None:
+        """Report what is wrong beyond types and columns, e.g. three votes at temperature 0."""
+
+    def mentions(self) -> Iterator[tuple[MeaningName, tuple[str | int, ...], str]]:
+        """Every annotated string in the fields: (meaning, field path, text); None values are left out."""
+        for name, field in type(self).model_fields.items():
+            yield from _mentions(field.annotation, list(field.metadata), getattr(self, name), (name,))
+
+
+class RowAction(Action):
+    """One row in, 0..k rows out, as they come; all rows of a stage run side by side."""
+
+    def rows(self, row: Row, ctx: Context) -> AsyncIterator[Child]:
+        """Yield `row | columns` for each row made; `ctx.reject(reason)` where there is none to make."""
+        raise NotImplementedError(type(self).verb)
+
+
+class TableAction(Action):
+    """All rows in, rows out: a barrier. Its docstring states the bytes of memory it takes per input row."""
+
+    def table(self, scan: pl.LazyFrame, ctx: TableContext) -> AsyncIterator[pa.RecordBatch]:
+        """Yield batches with `_id`, `_parents` and the added columns; `ctx.drop` every row left out."""
+        raise NotImplementedError(type(self).verb)
+
+
+class SourceAction(Action):
+    """Rows from outside: files, or the table of another run."""
+
+    async def stamp(self, ctx: TableContext) -> str | None:
+        """A cheap mark of what would be read (sizes and times of files, a table's version): the same, nothing is read.
+
+        None where it cannot be told; then everything is read again. `read: {spec}` brings that run up to date here.
+        """
+        return None
+
+    def batches(self, ctx: TableContext) -> AsyncIterator[pa.RecordBatch]:
+        """Yield batches with `_id`, empty `_parents` and the added columns, in source order."""
+        raise NotImplementedError(type(self).verb)
+
+
+def _mentions(
+    annotation: Any, metadata: list[Any], value: Any, at: tuple[str | int, ...]
+) -> Iterator[tuple[MeaningName, tuple[str | int, ...], str]]:
+    """Walk an annotation and its value side by side."""
+    from typing import get_args, get_origin
+
+    if get_origin(annotation) is Annotated:
+        inner, *extra = get_args(annotation)
+        yield from _mentions(inner, [*metadata, *extra], value, at)
+        return
+    meaning = next((m for m in metadata if isinstance(m, Meaning)), None)
+    if value is None:
+        return
+    if meaning and isinstance(value, str):
+        yield meaning.name, at, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _mentions(field.annotation, list(field.metadata), getattr(value, name), (*at, name))
+    elif isinstance(value, Mapping):
+        args = get_args(_member(annotation, Mapping)) or (Any, Any)
+        for key, item in value.items():
+            yield from _mentions(args[-1], [], item, (*at, key))
+    elif isinstance(value, list | tuple):
+        args = get_args(_member(annotation, (list, tuple))) or (Any,)
+        for index, item in enumerate(value):
+            yield from _mentions(args[0], [], item, (*at, index))
+    else:
+        return
+    return
+
+
+def _member(annotation: Any, kinds: Any) -> Any:
+    """The member of a union (or the annotation itself) whose origin is one of `kinds`."""
+    from typing import get_args, get_origin
+
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, kinds):
+        return annotation
+    for each in get_args(annotation):
+        found = _member(each, kinds) if each is not annotation else None
+        if found is not None:
+            return found
+    return None
