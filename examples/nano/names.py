@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 WORDS = Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split()
 
-_ONSET = "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl fr gl gr kl kr pl pr sh sk sl sp st str th tr qu".split() + [""]
-_VOWEL = ["a", "e", "i", "o", "u"] * 5 + "ai au ea ee ei ia ie io oa ou y á é í ó ú ö ü ø å ã".split()
-_CODA = [""] * 12 + "n r l s t m k d nd rt lm st ck ng x rk ll ss n r l s".split()
+_ONSET = "b c d f g h j k l m n p r s t v w z b d f g h k l m n p r s t v br ch cl cr dr fl fr gl gr kl kr pl pr sh sk sl sp st str th tr qu".split() + [""]
+_VOWEL = ["a", "e", "i", "o", "u"] * 14 + "ai au ea ee ei ia ie io oa ou y á é í ó ú ö ü ø å ã".split()
+_CODA = [""] * 22 + "n r l s t m k d nd rt lm st ck ng x rk ll ss n r l s".split()
 
 _PLACE = """{a}|{a}|{a}|{a} {b}|Port {a}|Lake {a}|Mount {a}|{a} Bay|{a} Valley|{a} Island|New {a}|Saint {a}|{a} Falls|{a}-{b}|Upper {a}
 |North {a}|Cape {a}|{a}ville|{a}burg|{w} Harbour|{w} Point|River {a}|{a} River|{a} Fjord|{a} Forest""".replace("\n", "").split("|")
@@ -37,7 +37,7 @@ def syllables(rng: Random) -> str:
     """Return a capitalised made-up word of one to four syllables; now and then letters at random."""
     if rng.random() < 0.08:
         return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 7))).capitalize()
-    count = rng.choice([1, 2, 2, 2, 3, 3, 4])
+    count = rng.choice([1, 2, 2, 2, 2, 3, 3])
     text = "".join(rng.choice(_ONSET) + rng.choice(_VOWEL) + rng.choice(_CODA) for _ in range(count))
     return (text if len(text) > 2 else text + "rin").capitalize()
 

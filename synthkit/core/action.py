@@ -53,6 +53,20 @@ OutType = Annotated[Any, Meaning("type")]
 """A type of the `out:` language: a string, or a mapping of field name to type."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an input row costs before a pilot says better; the plan's estimate multiplies it along the graph."""
+
+    calls: float = 0
+    """Requests for one input row (items of `each`, criteria asked one by one)."""
+    samples: float = 1
+    """Replies of one request (`n`, `votes`)."""
+    rows: float = 1
+    """Rows given for one input row, nothing rejected."""
+    total: float | None = None
+    """Rows given in all, where that does not depend on the input (a sampler's `count`, a source that can tell cheaply)."""
+
+
 class Scope(Protocol):
     """What an action may ask at plan time, before anything runs."""
 
@@ -72,6 +86,12 @@ class Scope(Protocol):
 
     def step_columns(self, step: str) -> Mapping[str, Type]:
         """Columns of another step's rows (`StepName` fields)."""
+        ...
+
+    def published(
+        self, table: str, *, spec: str | None, run: str | None, with_vars: Mapping[str, Value], at: tuple[str | int, ...]
+    ) -> Mapping[str, Type]:
+        """Columns of a table that another spec or a finished run publishes; empty (and a problem) where there is none."""
         ...
 
     def prompt(self, name: str, at: tuple[str | int, ...]) -> PromptFile | None:
@@ -134,13 +154,21 @@ class Action(BaseModel):
         """Template variables that the action itself hands to its prompts (`criterion`, names of `each`)."""
         return frozenset()
 
+    def replaces(self) -> frozenset[str]:
+        """Columns of the input that it may add anew; adding any other existing column is a PlanError."""
+        return frozenset(getattr(self, "replace", ()))
+
     def check(self, scope: Scope) -> None:
         """Report what is wrong beyond types and columns, e.g. three votes at temperature 0."""
+
+    def cost(self) -> Cost:
+        """Expected requests and rows for one input row; override where `each`, `n`, `votes` or `explode` multiply."""
+        return Cost(calls=float(any(meaning == "model" for meaning, _, _ in self.mentions())))
 
     def mentions(self) -> Iterator[tuple[MeaningName, tuple[str | int, ...], str]]:
         """Every annotated string in the fields: (meaning, field path, text); None values are left out."""
         for name, field in type(self).model_fields.items():
-            yield from _mentions(field.annotation, list(field.metadata), getattr(self, name), (name,))
+            yield from _mentions(field.annotation, list(field.metadata), getattr(self, name), (field.alias or name,))
 
 
 class RowAction(Action):
@@ -191,7 +219,7 @@ def _mentions(
         yield meaning.name, at, value
     elif isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
-            yield from _mentions(field.annotation, list(field.metadata), getattr(value, name), (*at, name))
+            yield from _mentions(field.annotation, list(field.metadata), getattr(value, name), (*at, field.alias or name))
     elif isinstance(value, Mapping):
         args = get_args(_member(annotation, Mapping)) or (Any, Any)
         for key, item in value.items():

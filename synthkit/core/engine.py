@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synthkit.core.ids import Id, digest
+
 Capability = Literal[
     "json", "regex", "choice", "grammar", "n", "seed", "logprobs", "labels", "prefix_cache", "lora", "thinking"
 ]
@@ -86,6 +88,13 @@ class Request:
     """One-token labels: the reply is one token and `Sample.label_logprobs` holds the raw log-probability of each."""
     priority: int = 0
     """Lower goes sooner; the executor gives later steps lower numbers."""
+
+    def digest(self, *identity: Any) -> Id:
+        """The hash of all that decides the reply but `n` and the seed; `identity` adds what the engine is."""
+        role = self.role.model_dump(exclude={"engine", "reask"})
+        messages = [[m.role, m.content] for m in self.messages]
+        constraint = self.constraint and [self.constraint.kind, self.constraint.value]
+        return digest([messages, role, constraint, self.labels, list(identity)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,8 @@ class EngineConfig(BaseModel):
 
     kind: ClassVar[str]
     """The YAML key that selects this engine; also the name of the field that holds its main value."""
+    secrets: ClassVar[frozenset[str]] = frozenset({"key"})
+    """Fields that take `${env.X}` and nothing else: the reference is kept, the engine reads the environment."""
 
     @abstractmethod
     def capabilities(self) -> frozenset[Capability]:

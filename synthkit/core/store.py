@@ -40,6 +40,8 @@ class StepLayout:
     """Whether rows keep their parent's id: then the join is on `_id` alone."""
     union: bool = False
     """A union of `parents`: the column `_branch` names the parent each row came from."""
+    alias: bool = False
+    """Another name of the one step in `parents`: it has no table of its own, and `hidden` applies."""
     hidden: frozenset[str] = frozenset()
     """Columns of ancestors or of this step that are not visible from here on (inner columns of a composite)."""
 

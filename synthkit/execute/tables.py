@@ -1,0 +1,161 @@
+"""Sources, barriers and unions: steps whose whole table is computed at once, or not at all.
+
+A barrier is computed again only when its fingerprint or the order-free digest of its input changed; a source only when
+its stamp did (sizes and times of files, the version of another run's table). The result replaces the table in one
+commit, so a kill leaves the old table or the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import queue
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from synthkit.core.action import SourceAction, TableAction
+from synthkit.core.ids import Id, digest, mint, unordered
+from synthkit.core.outcome import Reject
+from synthkit.execute.context import TableRunContext
+from synthkit.execute.runtime import NodeRuntime
+
+BATCH = 4096
+
+
+async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> None:
+    """Bring one source, table or union node up to date; `state.steps` remembers what it was computed from."""
+    scope = runtime.scope
+    node = runtime.node
+    runtime.table = scope.store.table(node.name)
+    ctx = TableRunContext(runtime, limit, readers)
+    steps: dict[str, Any] = scope.store.state.setdefault("steps", {})
+    known: dict[str, Any] = steps.get(node.name, {})
+    if node.kind == "source":
+        assert isinstance(node.action, SourceAction), f"{node.name} is a source"
+        stamp = await node.action.stamp(ctx)
+        mark = digest([stamp, limit]) if stamp is not None else None
+    else:
+        mark = await asyncio.to_thread(_digest, runtime)
+    if mark is not None and known.get("fingerprint") == node.fingerprint and known.get("input") == mark:
+        runtime.figures.rows_out = runtime.figures.reused = runtime.table.count()
+        return
+    if node.kind == "source":
+        assert isinstance(node.action, SourceAction), f"{node.name} is a source"
+        batches = node.action.batches(ctx)
+        if limit is not None:
+            batches = _first(batches, limit)
+    elif node.kind == "union":
+        batches = _union(runtime)
+    else:
+        assert isinstance(node.action, TableAction), f"{node.name} is a table step"
+        batches = node.action.table(ctx.scan(), ctx)
+    steps.pop(node.name, None)
+    await _replace(runtime, batches, ctx.rejects, mark or "")
+    partial = limit is not None or any(steps.get(name, {}).get("partial") for name in node.parents)
+    steps[node.name] = {"fingerprint": node.fingerprint, "input": mark, "partial": partial}
+    scope.store.save()
+
+
+async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: list[Reject], mark: Id) -> None:
+    """Hand batches from the loop to the writer's thread through a short queue: flat memory at any size."""
+    import pyarrow as pa
+
+    assert runtime.table is not None, "opened by run_table"
+    pipe: queue.Queue[Any] = queue.Queue(maxsize=4)
+    fingerprint = runtime.node.fingerprint
+    stopped = False
+
+    def incoming() -> Iterator[Any]:
+        while (item := pipe.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    async def feed() -> None:
+        try:
+            async for batch in batches:
+                runtime.figures.rows_out += batch.num_rows
+                for name, value in (("_fp", fingerprint), ("_in", mark)):
+                    batch = batch.append_column(name, pa.array([value] * batch.num_rows, pa.string()))
+                await _put(batch)
+        except BaseException as error:
+            await _put(error)
+            raise
+        await _put(None)
+
+    async def _put(item: Any) -> None:
+        while not stopped:
+            try:
+                pipe.put_nowait(item)
+            except queue.Full:
+                await asyncio.sleep(0.002)
+            else:
+                return
+
+    feeder = asyncio.create_task(feed())
+    try:
+        await runtime.table.replace(incoming(), rejects)
+    finally:
+        stopped = True
+        fed = await asyncio.gather(feeder, return_exceptions=True)
+    if isinstance(fed[0], BaseException):
+        raise fed[0]
+
+
+def _digest(runtime: NodeRuntime) -> Id:
+    """The order-free digest of what a barrier reads: its input's declared columns and the tables it names."""
+    from synthkit.core.types.arrow import decode
+
+    scope = runtime.scope
+    node = runtime.node
+    parts = []
+    for name in node.parents:
+        source = scope.graph.nodes[name]
+        whole = node.kind == "union" or name in node.extra
+        names = list(source.columns) if whole else list(runtime.declared)
+        columns = {column: source.columns[column] for column in names}
+        hashes: list[Id] = []
+        for batch in scope.store.scan(name, names).collect_batches(chunk_size=BATCH):
+            table = batch.to_arrow()
+            rows = decode(table.select(names), columns) if names else [{}] * table.num_rows
+            ids = table.column("_id").to_pylist()
+            hashes.extend(digest([id, row]) for id, row in zip(ids, rows, strict=True))
+        parts.append(unordered(hashes))
+    return digest(parts)
+
+
+async def _first(batches: AsyncIterator[Any], limit: int) -> AsyncIterator[Any]:
+    """The first `limit` rows by id; one pass, never more than `limit` rows in memory."""
+    import pyarrow as pa
+
+    least: list[tuple[int, int, Any]] = []
+    order = 0
+    async for batch in batches:
+        for at, id in enumerate(batch.column("_id").to_pylist()):
+            order += 1
+            entry = (-int(id, 16), order, batch.slice(at, 1))
+            if len(least) < limit:
+                heapq.heappush(least, entry)
+            elif entry[0] > least[0][0]:
+                heapq.heapreplace(least, entry)
+    if least:
+        rows = [entry[2] for entry in sorted(least, key=lambda each: -each[0])]
+        for part in pa.Table.from_batches(rows).combine_chunks().to_batches():
+            yield part
+
+
+async def _union(runtime: NodeRuntime) -> AsyncIterator[Any]:
+    """Rows of every branch under new ids; their columns stay where they are and are joined on reading."""
+    import pyarrow as pa
+
+    node = runtime.node
+    for branch in node.inputs:
+        reader: Any = iter(runtime.scope.store.scan(branch, []).collect_batches(chunk_size=BATCH))
+        while (batch := await asyncio.to_thread(next, reader, None)) is not None:
+            ids: list[Id] = batch.get_column("_id").to_list()
+            columns: Mapping[str, Any] = {
+                "_id": pa.array([mint(id, node.name, branch) for id in ids], pa.string()),
+                "_parents": pa.array([[id] for id in ids], pa.list_(pa.string())),
+                "_branch": pa.array([branch] * len(ids), pa.string()),
+            }
+            yield pa.RecordBatch.from_pydict(dict(columns))

@@ -1,0 +1,157 @@
+"""Everything that one source row becomes within a level.
+
+Children go on as soon as they are made, side by side; the tree is committed when it is complete. Where the level has
+quotas the tree stops at each gate until its turn in source order, then goes on with what was accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from synthkit.core.ids import Id
+from synthkit.core.outcome import Outcome, Reject
+from synthkit.execute.quota import Gate
+from synthkit.execute.reuse import Memos, as_visit, same
+from synthkit.execute.runtime import NodeRuntime
+from synthkit.execute.visit import Data, Visit, visit
+
+Place = tuple[NodeRuntime, Id, Data]
+
+
+@dataclass(frozen=True, slots=True)
+class GatePlace:
+    """A quota of the level, and the step whose whole tree it can take back."""
+
+    runtime: NodeRuntime
+    gate: Gate
+    entry: NodeRuntime | None
+    """The level's only entry, where all that follows leads to this gate and the stratum is known before it."""
+
+
+def gate_places(order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime]) -> list[GatePlace]:
+    """The gates of a level, in topological order."""
+    places = []
+    for runtime in order:
+        if runtime.gate is None:
+            continue
+        entry = entries[0] if len(entries) == 1 and entries[0] is not runtime else None
+        if entry is not None:
+            per = runtime.gate.per
+            known = per is None or (per in entry.node.input_columns and not _changes(entry, runtime, per))
+            if not known or not _leads_only_to(entry, runtime):
+                entry = None
+        places.append(GatePlace(runtime, runtime.gate, entry))
+    return places
+
+
+def _leads_only_to(start: NodeRuntime, gate: NodeRuntime) -> bool:
+    if start is gate:
+        return True
+    return bool(start.consumers) and all(_leads_only_to(each, gate) for each in start.consumers)
+
+
+def _changes(start: NodeRuntime, gate: NodeRuntime, column: str) -> bool:
+    return column in start.node.adds or (start is not gate and any(_changes(c, gate, column) for c in start.consumers))
+
+
+class Tree:
+    """One source row on its way."""
+
+    def __init__(self, sequence: int, row: Id, data: Data, memos: Memos) -> None:
+        """`sequence` is its place in source order."""
+        self.sequence = sequence
+        self.row = row
+        self.data = data
+        self.memos = memos
+        self.visits: list[Visit] = []
+        self._at_gates: dict[NodeRuntime, list[tuple[Visit, Data]]] = {}
+
+    async def grow(self, entries: Sequence[NodeRuntime], gates: Sequence[GatePlace]) -> list[Visit]:
+        """Run the row through the level's steps, `entries` first; all visits of the tree."""
+        if not any(place.entry is not None and place.gate.full(self.data) for place in gates):
+            await self._all([(runtime, self.row, self.data) for runtime in entries])
+        for place in gates:
+            await place.gate.turn(self.sequence)
+            accepted: list[Place] = []
+            if place.entry is not None and place.gate.full(self.data):
+                self._cut(place.runtime, place.entry)
+            else:
+                accepted = self._decide(place.runtime, place.gate)
+            place.gate.passed()
+            await self._all(accepted)
+        return self.visits
+
+    async def _all(self, places: Sequence[Place]) -> None:
+        if len(places) == 1:
+            await self._descend(*places[0])
+        elif places:
+            async with asyncio.TaskGroup() as group:
+                for place in places:
+                    group.create_task(self._descend(*place))
+
+    async def _descend(self, runtime: NodeRuntime, row: Id, data: Data) -> None:
+        memo = self.memos.get((runtime.name, row))
+        if runtime.gate is not None and runtime.gate.full(data):
+            result = self._over(runtime, row, data)
+        elif memo is not None and memo.valid and runtime.gate is None:
+            result = as_visit(runtime, row, memo)
+        else:
+            result = await visit(runtime, row, data)
+            result.stale = memo is not None
+        self.visits.append(result)
+        if runtime.gate is not None:
+            self._at_gates.setdefault(runtime, []).append((result, data))
+        else:
+            await self._all(self._onward(runtime, result, data))
+
+    def _onward(self, runtime: NodeRuntime, result: Visit, data: Data) -> list[Place]:
+        if not runtime.consumers:
+            return []
+        children = [(id, runtime.child(data, added)) for id, added in result.children]
+        return [(consumer, id, child) for id, child in children for consumer in runtime.consumers]
+
+    def _over(self, runtime: NodeRuntime, row: Id, data: Data) -> Visit:
+        """A row whose stratum was full before it was asked."""
+        result = Visit(runtime, row, runtime.input_digest(row, data), stale=True)
+        result.decline("over quota", Outcome.UNUSED, "quota")
+        return result
+
+    def _decide(self, runtime: NodeRuntime, gate: Gate) -> list[Place]:
+        """Accept candidates in order; the rest of a row's children are over quota."""
+        onward: list[Place] = []
+        for result, data in sorted(self._at_gates.pop(runtime, []), key=lambda each: each[0].row):
+            if result.pending or not result.children:
+                continue
+            kept = []
+            for index, (id, added) in enumerate(result.children):
+                if gate.accept(runtime.child(data, added)):
+                    kept.append((id, added))
+                else:
+                    result.rejects.append(_over_quota(result, index))
+            if kept:
+                result.children = kept
+            else:
+                result.rejects.clear()
+                result.decline("over quota", Outcome.UNUSED, "quota")
+            memo = self.memos.get((runtime.name, result.row))
+            result.reused = same(memo, result)
+            result.stale = not result.reused
+            onward.extend(self._onward(runtime, result, data))
+        return onward
+
+    def _cut(self, runtime: NodeRuntime, entry: NodeRuntime) -> None:
+        """Take the whole tree back: its steps were started before anyone knew that the quota would be full.
+
+        What a tree leaves then depends on the rows before it alone, and not on how fast replies came.
+        """
+        self._at_gates.pop(runtime, None)
+        stored = [each for each in self.visits if each.runtime is not entry and (each.runtime.name, each.row) in self.memos]
+        gone = [Visit(each.runtime, each.row, each.input, stale=True, gone=True) for each in stored]
+        self.visits = [self._over(entry, self.row, self.data), *gone]
+
+
+def _over_quota(result: Visit, index: int) -> Reject:
+    first = Reject(result.runtime.name, result.row, Outcome.UNUSED, "over quota", sample=index, boundary="quota")
+    return replace(first, fingerprint=result.runtime.node.fingerprint, input=result.input)

@@ -1,0 +1,169 @@
+"""What an action may ask while it is bound: the planner's side of `core.action.Scope`.
+
+A scope belongs to one step. It answers from the spec, remembers which templates, expressions and variables were
+asked for (the fingerprint covers exactly those), and turns every problem into a place in a file. The same problem
+reported twice is one problem: actions ask for a template in `reads`, `check` and `adds` alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from synthkit.core.engine import Capability, Role
+from synthkit.core.errors import Problem, SpecError
+from synthkit.core.expr import Expression, ExprSyntaxError, compile_expression
+from synthkit.core.names import nearest
+from synthkit.core.prompt import Prompt, PromptLibrary, PromptNotFound, PromptSyntaxError
+from synthkit.core.row import Value
+from synthkit.core.types import Type, TypeSyntaxError, parse_type
+from synthkit.spec.model import LoadedSpec, Step
+
+if TYPE_CHECKING:
+    from synthkit.core.toolset import Toolset
+    from synthkit.plan.graph import Graph
+
+Path = tuple[str | int, ...]
+OpenSpec = Callable[[str, Mapping[str, Value]], "Graph"]
+"""Builds the graph of another spec: its name as written, and values for its variables."""
+
+
+class Problems(list[Problem]):
+    """Problems in the order they were found, each once."""
+
+    def add(self, problem: Problem) -> None:
+        """Append it unless the same was said of the same place."""
+        if not any(p.message == problem.message and p.mark == problem.mark and p.via == problem.via for p in self):
+            self.append(problem)
+
+
+@dataclass
+class World:
+    """What all steps of a spec share."""
+
+    loaded: LoadedSpec
+    prompts: PromptLibrary
+    open_spec: OpenSpec
+    problems: Problems = field(default_factory=Problems)
+    subspecs: dict[str, Graph] = field(default_factory=dict)
+    """By node."""
+
+    @property
+    def vars(self) -> Mapping[str, Value]:
+        """The spec's variables."""
+        return self.loaded.spec.vars
+
+
+@dataclass
+class StepScope:
+    """The scope of one step."""
+
+    world: World
+    spec_step: Step
+    step: str
+    """Full name of the node."""
+    columns: Mapping[str, Type]
+    tables: Callable[[str], Mapping[str, Type] | None]
+    """Columns of another step in scope; None where there is no such step."""
+    prompts: dict[str, Prompt] = field(default_factory=dict)
+    """Templates that were asked for."""
+    expressions: dict[str, Expression] = field(default_factory=dict)
+    """Expressions that were asked for."""
+
+    @property
+    def vars(self) -> Mapping[str, Value]:
+        """The spec's variables."""
+        return self.world.vars
+
+    @property
+    def toolset(self) -> Toolset | None:
+        """The spec's toolset."""
+        return self.world.loaded.spec.toolset
+
+    def role(self, name: str) -> Role | None:
+        """The role of that name; None (and a problem at the field that names it) where there is none."""
+        roles = self.world.loaded.spec.models
+        if name not in roles:
+            action = self.spec_step.action
+            places = [at for kind, at, text in action.mentions() if kind == "model" and text == name] if action else []
+            self.problem(f"there is no model {name!r}", places[0] if places else (), nearest(name, sorted(roles), "models"))
+        return roles.get(name)
+
+    def capabilities(self, role: str) -> frozenset[Capability]:
+        """What the role's engine can do; empty where the role is unknown."""
+        found = self.world.loaded.spec.models.get(role)
+        engine = self.world.loaded.spec.engines.get(found.engine) if found else None
+        return engine.capabilities() if engine else frozenset()
+
+    def step_columns(self, step: str) -> Mapping[str, Type]:
+        """Columns of another step's rows; empty where there is no such step (reported once, with its place)."""
+        return self.tables(step) or {}
+
+    def prompt(self, name: str, at: Path) -> Prompt | None:
+        """A template; None (and a problem at `at`) where there is none or it does not parse."""
+        try:
+            found = self.world.prompts.get(name)
+        except PromptNotFound as error:
+            self.problem(str(error), at, getattr(error, "help", None))
+            return None
+        except PromptSyntaxError as error:
+            self.world.problems.add(_of_template(error, self.problem_of(f"the template {name!r} cannot be used", at)))
+            return None
+        self.prompts[name] = found
+        return found
+
+    def expr(self, text: str, at: Path) -> Expression | None:
+        """A compiled expression; None (and a problem at `at`) where it does not parse."""
+        try:
+            found = compile_expression(text)
+        except ExprSyntaxError as error:
+            self.problem(str(error), at)
+            return None
+        self.expressions[text] = found
+        return found
+
+    def type(self, declared: Any, at: Path) -> Type | None:
+        """A parsed type; None (and a problem at the part of it that is wrong) where it does not parse."""
+        if isinstance(declared, Type):
+            return declared
+        try:
+            return parse_type(declared)
+        except TypeSyntaxError as error:
+            self.problem(str(error), (*at, *error.at))
+            return None
+
+    def published(
+        self, table: str, *, spec: str | None, run: str | None, with_vars: Mapping[str, Value], at: Path
+    ) -> Mapping[str, Type]:
+        """Columns of a table that another spec publishes; empty (and a problem) where there is none."""
+        if spec is None:
+            return {}
+        try:
+            graph = self.world.open_spec(spec, with_vars)
+        except SpecError as error:
+            for each in error.problems:
+                self.world.problems.add(each)
+            return {}
+        self.world.subspecs[self.step] = graph
+        found = graph.publish.get(table)
+        if found is None:
+            self.problem(
+                f"{spec} publishes no table {table!r}", ("table",), nearest(table, sorted(graph.publish), "it publishes")
+            )
+            return {}
+        return found.columns
+
+    def problem(self, message: str, at: Path = (), help: str | None = None) -> None:
+        """Report something wrong at the field path `at` below the verb."""
+        self.world.problems.add(self.problem_of(message, at, help=help))
+
+    def problem_of(self, message: str, at: Path = (), *, key: bool = False, help: str | None = None) -> Problem:
+        """A problem with its place, not yet reported."""
+        return self.spec_step.problem(message, at, key=key, help=help)
+
+
+def _of_template(error: PromptSyntaxError, at: Problem) -> Problem:
+    """The template's own place, by way of the step that uses it."""
+    problem: Problem = error.problem
+    return Problem(problem.message, problem.mark, problem.help, problem.source, (*at.via, *((at.mark,) if at.mark else ())))

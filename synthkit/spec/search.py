@@ -1,0 +1,81 @@
+"""Where the files that a spec names are looked up.
+
+Beside the spec, then in the folder of that kind (`prompts/`, `toolsets/`, `specs/`) of the spec's nearest ancestor
+that has one, then in each `--path`, then among the shipped ones. The first match wins; later ones are shadowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from synthkit.core.resources import shipped
+
+Kind = Literal["specs", "prompts", "toolsets"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """The folders of one spec."""
+
+    beside: Path
+    """The folder of the spec (or of a composite action)."""
+    extra: tuple[Path, ...] = ()
+    """`--path` folders."""
+
+    @cached_property
+    def _folders(self) -> dict[Kind, tuple[Path, ...]]:
+        return {}
+
+    def folders(self, kind: Kind) -> tuple[Path, ...]:
+        """Folders to look in, in order."""
+        if kind not in self._folders:
+            found = list(dict.fromkeys(self._all(kind)))
+            self._folders[kind] = tuple(found)
+        return self._folders[kind]
+
+    def find_all(self, kind: Kind, name: str) -> list[Path]:
+        """Every file of that name, the one in use first; `toolsets/x.yaml` also means `x.yaml` in a `toolsets/`."""
+        if Path(name).is_absolute():
+            return [path] if (path := Path(name)).is_file() else []
+        names = [name, name.removeprefix(f"{kind}/")] if name.startswith(f"{kind}/") else [name]
+        found = [path for folder in self.folders(kind) for each in names if _is_file(path := folder / each)]
+        return list(dict.fromkeys(found))
+
+    def find(self, kind: Kind, name: str) -> Path | None:
+        """The file that name means."""
+        return next(iter(self.find_all(kind, name)), None)
+
+    def existing(self, kind: Kind, suffixes: tuple[str, ...] = (".yaml", ".yml")) -> list[str]:
+        """Names that could be meant, for help lines."""
+        names = {
+            path.relative_to(folder).as_posix()
+            for folder in self.folders(kind)
+            for pattern in ("*", "*/*")
+            for path in folder.glob(pattern)
+            if path.suffix in suffixes
+        }
+        return sorted(names)
+
+    def _all(self, kind: Kind) -> Iterator[Path]:
+        here = self.beside.absolute()
+        yield self.beside
+        near = next((each for each in (here, *here.parents) if (each / kind).is_dir()), None)
+        if near:
+            yield near / kind
+        for folder in self.extra:
+            yield folder
+            if (folder / kind).is_dir():
+                yield folder / kind
+        yield shipped(kind)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file; a name no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

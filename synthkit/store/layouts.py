@@ -1,0 +1,71 @@
+"""Step layouts as `run.json` keeps them, and which columns are visible where.
+
+Types are printed in the `out:` language, so that a run can be read without the spec that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synthkit.core.errors import StoreError
+from synthkit.core.store import StepLayout
+from synthkit.core.types import Type, parse_type
+
+
+def dump(layout: StepLayout) -> dict[str, Any]:
+    """A layout as JSON."""
+    return {
+        "name": layout.name,
+        "fingerprint": layout.fingerprint,
+        "adds": {name: str(type) for name, type in layout.adds.items()},
+        "parents": list(layout.parents),
+        "carries": layout.carries,
+        "keeps_id": layout.keeps_id,
+        "union": layout.union,
+        "alias": layout.alias,
+        "hidden": sorted(layout.hidden),
+    }
+
+
+def load(content: Mapping[str, Any]) -> StepLayout:
+    """The layout that `dump` printed."""
+    return StepLayout(
+        name=content["name"],
+        fingerprint=content["fingerprint"],
+        adds={name: parse_type(declared) for name, declared in content["adds"].items()},
+        parents=tuple(content["parents"]),
+        carries=content["carries"],
+        keeps_id=content["keeps_id"],
+        union=content["union"],
+        alias=content["alias"],
+        hidden=frozenset(content["hidden"]),
+    )
+
+
+def visible(layouts: Mapping[str, StepLayout], step: str) -> dict[str, Type]:
+    """The columns that can be read at a step: its ancestors' first, in the order they came, then its own."""
+    layout = find(layouts, step)
+    columns: dict[str, Type] = {}
+    if layout.carries:
+        for parent in layout.parents if layout.union else layout.parents[:1]:
+            for name, type in visible(layouts, parent).items():
+                columns.setdefault(name, type)
+    columns |= layout.adds
+    return {name: type for name, type in columns.items() if name not in layout.hidden}
+
+
+def find(layouts: Mapping[str, StepLayout], step: str) -> StepLayout:
+    """The layout of a step; StoreError says which steps there are."""
+    try:
+        return layouts[step]
+    except KeyError:
+        raise StoreError(f"the run has no step {step!r}; it has {', '.join(layouts) or 'none'}") from None
+
+
+def target(layouts: Mapping[str, StepLayout], step: str) -> StepLayout:
+    """The layout whose table holds a step's rows: the step itself, or what its name is an alias of."""
+    layout = find(layouts, step)
+    while layout.alias:
+        layout = find(layouts, layout.parents[0])
+    return layout

@@ -1,0 +1,135 @@
+"""Published tables: written whole, so that they stand without the run, and only when their rows changed.
+
+Whether they changed is told by an order-free digest of the rows' content (about MEASURED a row), kept with the
+table. A tag names a version for good: cleaning never takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+
+from synthkit.core.errors import StoreError
+from synthkit.core.ids import Id, digest
+from synthkit.core.types.arrow import arrow_schema
+from synthkit.store.dataset import Dataset, metadata, reader
+
+if TYPE_CHECKING:
+    from synthkit.core.types import Type
+
+_BATCH = 16_384
+_DIGEST = "synthkit.digest"
+TYPES = "synthkit.types"
+"""Schema metadata: column -> declared type, as JSON."""
+STEP = "synthkit.step"
+"""Schema metadata: the step that was published."""
+
+
+class Published:
+    """The published tables of a run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def names(self) -> list[str]:
+        """Tables that were ever published."""
+        return sorted(path.stem for path in self.directory.glob("*.lance"))
+
+    def open(self, table: str) -> Dataset:
+        """A table; StoreError says which there are."""
+        dataset = Dataset.open(self.directory / f"{table}.lance")
+        if dataset is None:
+            known = ", ".join(self.names()) or "none"
+            raise StoreError(f"{self.directory.parent} has no published table {table!r}; it has {known}")
+        return dataset
+
+    def scan(self, table: str, tag: str | None = None) -> pl.LazyFrame:
+        """The rows, newest or as tagged."""
+        dataset = self.open(table)
+        return dataset.scan(self._version(table, dataset, tag))
+
+    def schema(self, table: str, tag: str | None = None) -> Any:
+        """The Arrow schema, whose metadata holds the declared types."""
+        dataset = self.open(table)
+        return dataset.handle.checkout_version(self._version(table, dataset, tag)).schema
+
+    def version(self, table: str, tag: str | None = None) -> int:
+        """The version number that `scan` would read now."""
+        return self._version(table, self.open(table), tag)
+
+    def write(self, table: str, step: str, rows: pl.LazyFrame, types: Mapping[str, Type]) -> int:
+        """Write `_id` and the columns of `types`, if they differ from what is there; returns the number of rows."""
+        rows = rows.select("_id", *types)
+        content, count = content_digest(rows)
+        schema = pa.schema(
+            [pa.field("_id", pa.string()), *arrow_schema(types)],
+            metadata={
+                _DIGEST: content,
+                STEP: step,
+                TYPES: orjson.dumps({name: str(type) for name, type in types.items()}).decode(),
+            },
+        )
+        path = self.directory / f"{table}.lance"
+        dataset = Dataset.open(path)
+        if dataset is not None and dict(dataset.schema.metadata or {}) == dict(schema.metadata):
+            return count
+        if dataset is None:
+            dataset = Dataset.create(path, schema)
+        dataset.overwrite(reader(schema, _batches(rows, schema)), schema)
+        return count
+
+    def tag(self, name: str) -> dict[str, int]:
+        """Let a tag name the newest version of every table; returns the versions."""
+        datasets = {table: self.open(table) for table in self.names()}
+        taken = [table for table, dataset in datasets.items() if dataset.tags().get(name, dataset.version) != dataset.version]
+        if taken:
+            raise StoreError(
+                f"tag {name!r} already names another version of {', '.join(taken)}; a tag never moves: choose another"
+            )
+        for dataset in datasets.values():
+            dataset.tag(name)
+        return {table: dataset.version for table, dataset in datasets.items()}
+
+    def _version(self, table: str, dataset: Dataset, tag: str | None) -> int:
+        if tag is None:
+            return dataset.version
+        tags = dataset.tags()
+        if tag not in tags:
+            raise StoreError(f"published table {table!r} has no tag {tag!r}; it has {', '.join(sorted(tags)) or 'none'}")
+        return tags[tag]
+
+
+def content_digest(rows: pl.LazyFrame) -> tuple[Id, int]:
+    """A digest of the rows that does not depend on their order, and their number."""
+    names = sorted(rows.collect_schema().names())
+    total = count = 0
+    for frame in rows.select(names).collect_batches(chunk_size=_BATCH):
+        texts = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+        for text in texts:
+            total += int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")
+        count += frame.height
+    return digest([names, f"{total % (1 << 128):032x}", count]), count
+
+
+def _batches(rows: pl.LazyFrame, schema: Any) -> Iterator[Any]:
+    for frame in rows.collect_batches(chunk_size=_BATCH, maintain_order=True):
+        yield from frame.to_arrow().cast(schema).to_batches()
+
+
+def selected(types: Mapping[str, Type], columns: Sequence[str]) -> dict[str, Type]:
+    """The types of some columns, in that order."""
+    missing = [name for name in columns if name not in types]
+    if missing:
+        raise StoreError(f"no type is known for {', '.join(missing)}; known: {', '.join(types) or 'none'}")
+    return {name: types[name] for name in columns}
+
+
+def published_types(schema: Any) -> dict[str, str]:
+    """Column -> declared type of a published table."""
+    return dict(orjson.loads(metadata(schema, TYPES) or "{}"))

@@ -1,0 +1,123 @@
+"""A step's finished work when a stage begins: pinned rows, and decisions found by parent.
+
+Parents, input hashes and row positions are numpy arrays: MEASURED. Rows are read from the pinned version when they are asked
+for, so that what the stage writes meanwhile changes nothing. Where a row stands both among the kept and the rejected
+(a run was killed between the two commits), its input hash is given as empty: it is computed again, which mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthkit.core.ids import Id
+from synthkit.core.outcome import Outcome
+from synthkit.core.store import Done
+from synthkit.store.keys import Halves, SortedKeys, pack, pack_array, unpack
+
+if TYPE_CHECKING:
+    from synthkit.core.types import Type
+
+_BATCH = 65_536
+_UNVISITED = 1000
+_NONE = "0" * 32
+
+
+class LanceSnapshot:
+    """The finished work of one fingerprint of a step."""
+
+    def __init__(self, pinned: Any, parent: str, adds: Mapping[str, Type], rejected: Any) -> None:
+        """`pinned` is a dataset handle or None, `parent` the column with the parent's id, `rejected` an Arrow table."""
+        self._pinned = pinned
+        self._adds = adds
+        hi, lo, input_hi, input_lo = _columns(pinned, parent)
+        self._kept = SortedKeys(hi, lo)
+        first = self._kept.first_places()
+        self._kept_input = (input_hi[first], input_lo[first])
+        self._kept_visited = np.zeros(len(self._kept), dtype=bool)
+
+        self._rejected = SortedKeys(*pack_array(rejected.column("row")))
+        last = self._rejected.last_places()
+        self._rejected_input = tuple(half[last] for half in pack_array(rejected.column("input"), optional=True))
+        self._outcome = rejected.column("outcome").combine_chunks().dictionary_encode()
+        self._reason = rejected.column("reason").combine_chunks().dictionary_encode()
+        self._rejected_line = last
+        self._rejected_visited = np.zeros(len(self._rejected), dtype=bool)
+        both = self._rejected.locate(self._kept.hi, self._kept.lo)
+        self._both = int(np.count_nonzero(both >= 0))
+
+    def __len__(self) -> int:
+        """Input rows that have an outcome."""
+        return len(self._kept) + len(self._rejected) - self._both
+
+    def find(self, rows: Sequence[Id]) -> list[Done | None]:
+        """What became of each input row; marks those found as visited."""
+        if not rows:
+            return []
+        hi, lo = pack(rows)
+        kept = self._kept.locate(hi, lo)
+        rejected = self._rejected.locate(hi, lo)
+        self._kept_visited[kept[kept >= 0]] = True
+        self._rejected_visited[rejected[rejected >= 0]] = True
+        kept_inputs = _inputs(self._kept_input, kept)
+        rejected_inputs = _inputs(self._rejected_input, rejected)
+        found: list[Done | None] = []
+        for index, (at, out) in enumerate(zip(kept.tolist(), rejected.tolist(), strict=True)):
+            if at >= 0:
+                input = "" if out >= 0 else kept_inputs[index]
+                found.append(Done(input, self._kept.places(at)))
+            elif out >= 0:
+                line = int(self._rejected_line[out])
+                outcome = Outcome(self._outcome[line].as_py())
+                found.append(Done(rejected_inputs[index], (), outcome, self._reason[line].as_py()))
+            else:
+                found.append(None)
+        return found
+
+    def take(self, positions: Sequence[int]) -> list[dict[str, Any]]:
+        """Stored records as plain values, `_id` and `_parents` included, in the order asked for."""
+        from synthkit.core.types.arrow import decode
+
+        if not positions:
+            return []
+        wanted, inverse = np.unique(np.asarray(positions, dtype=np.int64), return_inverse=True)
+        table = self._pinned.take(wanted.tolist(), columns=["_id", "_parents", *self._adds])
+        ids, parents = (table.column(name).to_pylist() for name in ("_id", "_parents"))
+        values = decode(table.select(list(self._adds)), self._adds) if self._adds else [{} for _ in ids]
+        rows = [
+            {"_id": id, "_parents": of, **columns} for id, of, columns in zip(ids, parents, values, strict=True)
+        ]
+        return [dict(rows[index]) for index in inverse.tolist()]
+
+    def unvisited(self) -> Iterator[list[Id]]:
+        """Input rows never looked for, in batches."""
+        for keys, visited in ((self._kept, self._kept_visited), (self._rejected, self._rejected_visited)):
+            left = np.flatnonzero(~visited)
+            if keys is self._rejected and len(left):
+                left = left[self._kept.locate(keys.hi[left], keys.lo[left]) < 0]
+            for at in range(0, len(left), _UNVISITED):
+                some = left[at : at + _UNVISITED]
+                yield unpack(keys.hi[some], keys.lo[some])
+
+
+def _columns(pinned: Any, parent: str) -> tuple[Halves, Halves, Halves, Halves]:
+    """Parent and input hash of every row, packed batch by batch so that the text is never held whole."""
+    count = pinned.count_rows() if pinned is not None else 0
+    arrays = tuple(np.empty(count, dtype=np.uint64) for _ in range(4))
+    at = 0
+    for batch in pinned.to_batches(columns=[parent, "_in"], batch_size=_BATCH) if count else ():
+        stop = at + batch.num_rows
+        arrays[0][at:stop], arrays[1][at:stop] = pack_array(batch.column(parent))
+        arrays[2][at:stop], arrays[3][at:stop] = pack_array(batch.column("_in"), optional=True)
+        at = stop
+    return arrays[0], arrays[1], arrays[2], arrays[3]
+
+
+def _inputs(halves: tuple[Any, ...], at: Any) -> list[Id]:
+    """The input hash of each entry found, empty where none was stored; nonsense where `at` is -1."""
+    if not len(halves[0]):
+        return [""] * len(at)
+    safe = np.maximum(at, 0)
+    return ["" if text == _NONE else text for text in unpack(halves[0][safe], halves[1][safe])]
