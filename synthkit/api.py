@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from synthkit.core import registry
 from synthkit.execute.control import Control, Stopped
 from synthkit.execute.options import RunOptions
-from synthkit.plan import Graph, build_graph
-from synthkit.spec import load_spec
+from synthkit.plan.build import build_graph
+from synthkit.plan.graph import Graph
+from synthkit.spec.load import load_spec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from synthkit.core.store import RunStore, StepCounts
     from synthkit.execute.engines import EnginePool
     from synthkit.execute.run import Executor
-    from synthkit.inspect import Run
+    from synthkit.inspect.run import Run
 
 __all__ = ["RunResult", "check", "open", "plan", "run"]
 
@@ -79,7 +80,7 @@ def plan(
     out: str | Path | None = None,
 ) -> str:
     """The printed plan: steps, columns, models, stages, and what the run directory already holds."""
-    from synthkit.plan import render_plan
+    from synthkit.plan.text import render_plan
 
     graph = check(spec, models=models, sets=sets, path=path)
     return render_plan(graph, _plan_state(graph, _run_path(graph, out)))
@@ -87,9 +88,9 @@ def plan(
 
 def open(path: str | Path) -> Run:
     """A finished or running run, for reading: `open("runs/x")["plans"]` is a polars LazyFrame."""
-    from synthkit.inspect import open_run
+    from synthkit.inspect.run import open as open_run
 
-    return open_run(Path(path))
+    return open_run(path)
 
 
 def run(
@@ -151,7 +152,7 @@ class _Session:
     async def run(self, graph: Graph, target: Path, options: RunOptions | None = None) -> RunResult:
         """Run one graph in its directory and count what became of every row."""
         from synthkit.execute.run import Executor
-        from synthkit.inspect import audit_ledger, count_ledger
+        from synthkit.inspect.ledger import audit, ledger
 
         store: RunStore = registry.open_store()(target, write=True)
         stopped: Stopped | None = None
@@ -167,10 +168,8 @@ class _Session:
             except Stopped as reason:
                 stopped = reason
             await store.journal.close()
-            ledger = count_ledger(store)
-            problems = audit_ledger(store, ledger)
-            tables = store.state.get("published", {}) if stopped is None else {}
-            return RunResult(target, tables, ledger, problems, stopped)
+            problems = [] if stopped else audit(store)
+            return RunResult(target, executor.published, ledger(store), problems, stopped)
         finally:
             await store.close()
 
@@ -194,13 +193,13 @@ class _Readers:
             if result.stopped is not None:
                 raise result.stopped
             self._done[node] = target
-        return open(self._done[node]).published(table)
+        return open(self._done[node]).store.published(table)
 
     def read_run(self, run: str, table: str) -> pl.LazyFrame:
         """A published table of a finished run, `name@tag` or `name`: beside this run, or a path."""
         name, _, tag = run.partition("@")
         beside = self._target.parent / name
-        return open(beside if beside.exists() else Path(name)).published(table, tag or None)
+        return open(beside if beside.exists() else Path(name)).store.published(table, tag or None)
 
 
 def _describe(store: RunStore, graph: Graph) -> None:
@@ -220,7 +219,7 @@ def _describe(store: RunStore, graph: Graph) -> None:
 
 def _plan_state(graph: Graph, target: Path) -> Any:
     """What a run directory says of earlier work; None where there is no run."""
-    from synthkit.plan import PlanState
+    from synthkit.plan.state import PlanState
 
     if not (target / "run.json").exists():
         return None

@@ -1,14 +1,20 @@
 """Measure nano through vLLM: `python examples/nano/evaluate.py [--model DIR] [--show 20]`.
 
-Two parts: fresh worlds of the teacher (exact replies, judge accuracy), and the shipped English documents, sent through the same
-chain as `specs/fas_planning.yaml` in miniature, with a count of what each filter lets through.
+Two parts: fresh worlds of the teacher (exact replies, judge accuracy), and the shipped English documents, sent through
+the same chain as `specs/fas_planning.yaml` in miniature, with a count of what each filter lets through.
 """
 
 from __future__ import annotations
 
 import os
 
-os.environ |= {"OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
 import argparse
@@ -21,9 +27,10 @@ from random import Random
 from typing import Any
 
 import teacher
-from prompts import chat, tools
 from vllm import LLM, SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
+
+from prompts import chat, tools
 
 HERE = Path(__file__).resolve().parent
 PRONOUN = re.compile(r"^(it|its|he|she|they|this|these|his|her|their)\b", re.IGNORECASE)
@@ -52,7 +59,13 @@ def reference(size: int) -> dict[str, Any]:
 def claims_schema(size: int) -> dict[str, Any]:
     """Schema of the statements reply."""
     time = {"anyOf": [{"type": "string", "pattern": "^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$"}, {"type": "null"}]}
-    claim = obj(entity=text(1, 120), aliases=many(text(1, 120), 0, 4), statement=text(20, 400), sentence=reference(size), time=time)
+    claim = obj(
+        entity=text(1, 120),
+        aliases=many(text(1, 120), 0, 4),
+        statement=text(20, 400),
+        sentence=reference(size),
+        time=time,
+    )
     return obj(claims=many(claim, 0, 8))
 
 
@@ -72,19 +85,33 @@ class Nano:
 
     def __init__(self, folder: Path, temperature: float, top_p: float) -> None:
         config = {"backend": "xgrammar", "disable_any_whitespace": True}
-        self.llm = LLM(str(folder), dtype="float32", enforce_eager=True, max_model_len=4096, kv_cache_memory_bytes=1 << 29, block_size=32, enable_chunked_prefill=False, structured_outputs_config=config)
+        self.llm = LLM(
+            str(folder),
+            dtype="float32",
+            enforce_eager=True,
+            max_model_len=4096,
+            kv_cache_memory_bytes=1 << 29,
+            block_size=32,
+            enable_chunked_prefill=False,
+            structured_outputs_config=config,
+        )
         self.tok = self.llm.get_tokenizer()
         self.temperature, self.top_p = temperature, top_p
 
-    def ask(self, prompts: list[str], schemas: list[dict[str, Any]], *, greedy: bool = False, seed: int = 0) -> list[str]:
+    def ask(
+        self, prompts: list[str], schemas: list[dict[str, Any]], *, greedy: bool = False, seed: int = 0
+    ) -> list[str]:
         """Return one constrained reply for each prompt."""
         params = [
             SamplingParams(
-                temperature=0.0 if greedy else self.temperature, top_p=1.0 if greedy else self.top_p, max_tokens=1024, seed=seed + i,
+                temperature=0.0 if greedy else self.temperature,
+                top_p=1.0 if greedy else self.top_p,
+                max_tokens=1024,
+                seed=seed + i,
                 structured_outputs=StructuredOutputsParams(json=schema),
             )
             for i, schema in enumerate(schemas)
-        ]  # fmt: skip
+        ]
         ids = [{"prompt_token_ids": self.tok.encode(p, add_special_tokens=False)} for p in prompts]
         return [o.outputs[0].text for o in self.llm.generate(ids, params, use_tqdm=False)]
 
@@ -124,12 +151,21 @@ def worlds_part(nano: Nano, count: int) -> dict[str, str]:
         whole = sum(parsed(r) is not None for r in replies)
         figures[task] = f"parsed {whole}/{count}, exactly the teacher's reply {same}/{count}"
         if task == "statements":
-            pairs = [(g, w) for r, i in zip(replies, items, strict=True) for g, w in zip((parsed(r) or {"claims": []})["claims"], json.loads(i.reply)["claims"], strict=False)]
+            pairs = [
+                (g, w)
+                for r, i in zip(replies, items, strict=True)
+                for g, w in zip((parsed(r) or {"claims": []})["claims"], json.loads(i.reply)["claims"], strict=False)
+            ]
             for key in ("entity", "statement", "sentence", "time"):
                 figures[f"statements.{key}"] = f"{sum(g[key] == w[key] for g, w in pairs)}/{len(pairs)}"
         if task == "question":
             pairs = [(parsed(r), json.loads(i.reply)) for r, i in zip(replies, items, strict=True)]
-            figures["question.answer in used statement"] = str(sum(p is not None and p["answer"].split("; ")[0] in i.prompt for (p, _), i in zip(pairs, items, strict=True)))
+            figures["question.answer in used statement"] = str(
+                sum(
+                    p is not None and p["answer"].split("; ")[0] in i.prompt
+                    for (p, _), i in zip(pairs, items, strict=True)
+                )
+            )
     items = [teacher.judge_example(rng) for _ in range(count * 2)]
     score = nano.judge([i.prompt + t for i in items for t, _ in i.tails])
     marks = [(c, label) for i in items for c, (_, label) in zip(teacher.CRITERIA, i.tails, strict=True)]
@@ -137,13 +173,20 @@ def worlds_part(nano: Nano, count: int) -> dict[str, str]:
         rows = [(s >= 0.5) == (label == "pass") for s, (c, label) in zip(score, marks, strict=True) if c == criterion]
         passed = [s >= 0.7 for s, m in zip(score, marks, strict=True) if m == (criterion, "pass")]
         failed = [s >= 0.7 for s, m in zip(score, marks, strict=True) if m == (criterion, "fail")]
-        figures[f"judge.{criterion}"] = f"right {sum(rows)}/{len(rows)}; p >= 0.7 for {sum(passed)}/{len(passed)} sound and {sum(failed)}/{len(failed)} broken"
+        figures[f"judge.{criterion}"] = (
+            f"right {sum(rows)}/{len(rows)}; "
+            f"p >= 0.7 for {sum(passed)}/{len(passed)} sound and {sum(failed)}/{len(failed)} broken"
+        )
     return figures
 
 
 def documents() -> list[dict[str, Any]]:
     """Return the shipped English documents."""
-    rows = [json.loads(line) for p in sorted((HERE.parent / "documents").glob("*.jsonl")) for line in p.read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for p in sorted((HERE.parent / "documents").glob("*.jsonl"))
+        for line in p.read_text(encoding="utf-8").splitlines()
+    ]
     return [r for r in rows if r.get("language", "en") == "en"]
 
 
@@ -153,8 +196,12 @@ def documents_part(nano: Nano, show: int) -> dict[str, str]:
     jobs = []
     for doc in documents():
         sentences = re.split(r"(?<=[.!?]) +(?=[A-Z\[\"])", doc["text"])
-        jobs += [(doc, sentences[at : at + 6]) for at in range(0, len(sentences), 5) if at == 0 or len(sentences) > at + 1]
-    prompts = [chat("en/memory/statements.j2", title=d["title"], published=d["published"], sentences=s) for d, s in jobs]
+        jobs += [
+            (doc, sentences[at : at + 6]) for at in range(0, len(sentences), 5) if at == 0 or len(sentences) > at + 1
+        ]
+    prompts = [
+        chat("en/memory/statements.j2", title=d["title"], published=d["published"], sentences=s) for d, s in jobs
+    ]
     replies = nano.ask(prompts, [claims_schema(len(s)) for _, s in jobs])
     memory: dict[str, dict[str, dict[str, Any]]] = {}
     for (doc, sentences), reply in zip(jobs, replies, strict=True):
@@ -181,7 +228,11 @@ def documents_part(nano: Nano, show: int) -> dict[str, str]:
         rows = [c for n in names for c in rng.sample(entities[n], min(len(entities[n]), rng.randint(3, 5)))]
         clusters.append([{"id": i, **c} for i, c in enumerate(rows[:8], 1)])
     tasks = [(c, style) for c in clusters for style in teacher.STYLES]
-    replies = nano.ask([chat("en/fas/question.j2", statements=c, style=s) for c, s in tasks], [question_schema(len(c)) for c, _ in tasks], seed=1000)
+    replies = nano.ask(
+        [chat("en/fas/question.j2", statements=c, style=s) for c, s in tasks],
+        [question_schema(len(c)) for c, _ in tasks],
+        seed=1000,
+    )
     asked = []
     for (cluster, style), reply in zip(tasks, replies, strict=True):
         row = parsed(reply)
@@ -193,11 +244,15 @@ def documents_part(nano: Nano, show: int) -> dict[str, str]:
         evidence = " ".join(cluster[i - 1]["statement"] for i in row["used"])
         funnel["questions hiding the answer"] += hidden
         funnel["questions with enough evidence"] += enough
-        funnel["questions whose answer stands in the evidence"] += all(part in evidence for part in row["answer"].split("; "))
+        funnel["questions whose answer stands in the evidence"] += all(
+            part in evidence for part in row["answer"].split("; ")
+        )
         if hidden and enough and row["question"] not in {a[2]["question"] for a in asked}:
             asked.append((cluster, style, row))
     funnel["questions kept"] = len(asked)
-    replies = nano.ask([chat("en/fas/plan.j2", question=r["question"]) for _, _, r in asked], [plan_schema()] * len(asked), seed=2000)
+    replies = nano.ask(
+        [chat("en/fas/plan.j2", question=r["question"]) for _, _, r in asked], [plan_schema()] * len(asked), seed=2000
+    )
     plans = []
     for (cluster, style, row), reply in zip(asked, replies, strict=True):
         made = parsed(reply)
@@ -208,14 +263,26 @@ def documents_part(nano: Nano, show: int) -> dict[str, str]:
         a, b = (re.findall(r"\w+", t.lower()) for t in (query, row["question"]))
         overlap = sum(w in b for w in a) / max(1, len(a))
         funnel["overlap sum x100"] += round(100 * overlap)
-        ok = {"own words": overlap < 0.9, "short": len(query) <= 300, "no guess": row["answer"].lower() not in (made["analysis"] + query).lower()}
+        ok = {
+            "own words": overlap < 0.9,
+            "short": len(query) <= 300,
+            "no guess": row["answer"].lower() not in (made["analysis"] + query).lower(),
+        }
         for key, value in ok.items():
             funnel[f"plans: {key}"] += value
         if all(ok.values()):
             plans.append((cluster, style, row, made))
     funnel["plans kept"] = len(plans)
     prompts = [
-        chat("en/judge/knowledge_alignment.j2", question=r["question"], statements=c, used=r["used"], analysis=m["analysis"], call=m["call"], criterion=k)
+        chat(
+            "en/judge/knowledge_alignment.j2",
+            question=r["question"],
+            statements=c,
+            used=r["used"],
+            analysis=m["analysis"],
+            call=m["call"],
+            criterion=k,
+        )
         for c, _, r, m in plans
         for k in teacher.CRITERIA
     ]
@@ -227,7 +294,10 @@ def documents_part(nano: Nano, show: int) -> dict[str, str]:
         funnel["plans accepted"] += min(three) >= 0.7
         funnel[f"accepted {style}"] += min(three) >= 0.7
         if at < show:
-            samples.append(f"  {style}: {json.dumps(row, ensure_ascii=False)}\n    {json.dumps(made, ensure_ascii=False)}\n    {[round(t, 2) for t in three]}")
+            samples.append(
+                f"  {style}: {json.dumps(row, ensure_ascii=False)}\n    {json.dumps(made, ensure_ascii=False)}\n"
+                f"    {[round(t, 2) for t in three]}"
+            )
     print("\n".join(samples))
     return {k: str(v) for k, v in funnel.items()}
 

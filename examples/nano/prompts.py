@@ -1,5 +1,7 @@
-"""Render `prompts/en/*.j2` as synthkit does: role spans, strict undefined, messages stripped. Kept small and separate so that
-training nano needs Jinja only; `evaluate.py` compares it with what the pipeline renders."""
+"""Render `prompts/en/*.j2` as synthkit does: role spans, strict undefined, messages stripped.
+
+Kept small and separate, so that training nano needs Jinja and PyTorch only.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,21 @@ class RoleTag(Extension):
 
 
 def dumps(value: object) -> str:
-    """Write JSON as training targets and prompts have it."""
+    """Write JSON as prompts have it."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def compact(value: object) -> str:
+    """Write JSON as a constrained reply has it: vLLM 0.32 reads `disable_any_whitespace` as no blanks at all."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 @cache
 def environment() -> Environment:
     """Return the Jinja environment over `prompts/`."""
-    env = Environment(loader=FileSystemLoader(ROOT / "prompts"), undefined=StrictUndefined, extensions=[RoleTag], autoescape=False)
+    env = Environment(
+        loader=FileSystemLoader(ROOT / "prompts"), undefined=StrictUndefined, extensions=[RoleTag], autoescape=False
+    )
     env.filters["tojson"] = dumps
     env.filters["pick"] = lambda items, ids: [item for item in items if item["id"] in ids]
     return env
@@ -49,13 +58,20 @@ def environment() -> Environment:
 def tools() -> list[dict[str, Any]]:
     """Return the deep-research toolset as the templates see it."""
     raw = yaml.safe_load((ROOT / "toolsets" / "deep_research.yaml").read_text(encoding="utf-8"))
-    return [{"name": key, "description": tool["about"], "parameters": tool["parameters"]} for key, tool in raw["tools"].items()]
+    return [
+        {"name": key, "description": tool["about"], "parameters": tool["parameters"]}
+        for key, tool in raw["tools"].items()
+    ]
 
 
 def messages(template: str, **row: object) -> list[tuple[str, str]]:
     """Return the (role, text) messages of `template` for one row."""
     text = environment().get_template(template).render(tools=tools(), **row)
-    return [(part.split("\x01")[0], part.split("\x01")[1].strip()) for part in text.replace("\x02", "\x00").split("\x00") if "\x01" in part]
+    return [
+        (part.split("\x01")[0], part.split("\x01")[1].strip())
+        for part in text.replace("\x02", "\x00").split("\x00")
+        if "\x01" in part
+    ]
 
 
 def chat(template: str, **row: object) -> str:

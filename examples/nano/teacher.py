@@ -1,8 +1,8 @@
 """The teacher of nano: worlds in, (prompt, reply) examples out, for the four shipped replies.
 
-Questions are asked in the words of the statement, so that answering and planning are copying with one look-up; plans read only
-the question; the judge sees plans with planted errors and says which criterion they break. Prompts are rendered from
-`prompts/en` themselves.
+Questions are asked in the words of the statement, so that answering and planning are copying with one look-up; plans
+read only the question; the judge sees plans with planted errors and says which criterion they break. Prompts are
+rendered from `prompts/en` themselves.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import worlds
 from names import MONTHS, name, syllables, when
-from prompts import chat, dumps
 from worlds import Fact, Sentence
+
+from prompts import chat, compact
 
 STYLES = ("factual", "numeric", "multi_hop", "navigation", "survey")
 CRITERIA = ("content", "necessity", "logic")
@@ -48,9 +49,16 @@ def statements_example(rng: Random, size: int, *, easy: bool = False) -> Example
         for i, s in enumerate(passage.sentences, 1)
         if s.claim and 20 <= len(s.statement) <= 400
     ][:8]
-    published = f"{rng.randint(2019, 2025)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}" if rng.random() < 0.8 else None
-    prompt = chat("en/memory/statements.j2", title=passage.title, published=published, sentences=[s.text for s in passage.sentences])
-    return Example("statements", prompt, dumps({"claims": claims}))
+    published = (
+        f"{rng.randint(2019, 2025)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}" if rng.random() < 0.8 else None
+    )
+    prompt = chat(
+        "en/memory/statements.j2",
+        title=passage.title,
+        published=published,
+        sentences=[s.text for s in passage.sentences],
+    )
+    return Example("statements", prompt, compact({"claims": claims}))
 
 
 def _spaced(*parts: str) -> str:
@@ -95,7 +103,9 @@ def question(rng: Random, sentences: list[Sentence], style: str) -> Question | N
     at, fact = rng.choice(pool)
     answer, used, facts = fact.answer, (at,), (fact,)
     if style == "multi_hop":
-        others = [i for i, s in enumerate(sentences, 1) if i != at and answer not in s.statement and len(s.statement) < 200]
+        others = [
+            i for i, s in enumerate(sentences, 1) if i != at and answer not in s.statement and len(s.statement) < 200
+        ]
         if not others:
             return None
         other = rng.choice(others)
@@ -123,7 +133,11 @@ def pool_of(rng: Random, size: int, *, easy: bool = False) -> list[Sentence]:
     """Return `size` statements on one to three subjects, as sampled from a memory: claims only, in any order."""
     found: list[Sentence] = []
     while len(found) < size:
-        found += [s for s in worlds.passage(rng, rng.randint(2, 6), easy=easy).sentences if s.claim and 20 <= len(s.statement) <= 400]
+        found += [
+            s
+            for s in worlds.passage(rng, rng.randint(2, 6), easy=easy).sentences
+            if s.claim and 20 <= len(s.statement) <= 400
+        ]
     found = found[:size]
     if rng.random() < 0.5:
         rng.shuffle(found)
@@ -142,7 +156,9 @@ def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:
         if asked := question(rng, sentences, style):
             break
     prompt = chat("en/fas/question.j2", statements=shown(sentences), style=style)
-    return Example("question", prompt, dumps({"question": asked.text, "answer": asked.answer, "used": list(asked.used)}))
+    return Example(
+        "question", prompt, compact({"question": asked.text, "answer": asked.answer, "used": list(asked.used)})
+    )
 
 
 def _sought(fact: Fact) -> str:
@@ -196,7 +212,7 @@ def plan_example(rng: Random, *, easy: bool = False) -> Example:
         if asked := question(rng, pool_of(rng, 3, easy=easy), rng.choice(STYLES)):
             break
     analysis, call = plan(asked)
-    return Example("plan", chat("en/fas/plan.j2", question=asked.text), dumps({"analysis": analysis, "call": call}))
+    return Example("plan", chat("en/fas/plan.j2", question=asked.text), compact({"analysis": analysis, "call": call}))
 
 
 def _near(rng: Random, text: str) -> str:
@@ -207,7 +223,9 @@ def _near(rng: Random, text: str) -> str:
     at = rng.randrange(len(parts))
     word = parts[at]
     cut = rng.randint(1, max(1, len(word) - 1))
-    parts[at] = rng.choice([syllables(rng), word[:cut] + syllables(rng).lower()[:3], word[: cut - 1] + word[cut:] or "Xo"])
+    parts[at] = rng.choice(
+        [syllables(rng), word[:cut] + syllables(rng).lower()[:3], word[: cut - 1] + word[cut:] or "Xo"]
+    )
     changed = " ".join(parts)
     return changed if changed != text else name(rng)
 
@@ -216,7 +234,21 @@ def _wrong(rng: Random, asked: Question) -> tuple[str, dict[str, Any], set[str]]
     """Plant one error; return the plan and the criteria it breaks."""
     fact = asked.facts[0]
     other = replace(fact, subject=_near(rng, fact.subject))
-    kind = rng.choice(["entity", "entity", "query_entity", "query_entity", "part", "time", "guess", "vague", "off", "broken", "mismatch"])
+    kind = rng.choice(
+        [
+            "entity",
+            "entity",
+            "query_entity",
+            "query_entity",
+            "part",
+            "time",
+            "guess",
+            "vague",
+            "off",
+            "broken",
+            "mismatch",
+        ]
+    )
     analysis, call = plan(asked)
 
     def changed(new: Fact) -> tuple[str, dict[str, Any]]:
@@ -230,7 +262,9 @@ def _wrong(rng: Random, asked: Question) -> tuple[str, dict[str, Any], set[str]]
     if kind == "query_entity":
         return analysis, changed(other)[1], {"content", "necessity", "logic"}
     if kind == "part":
-        new = replace(fact, noun=worlds.words(rng, 1, 2), predicate=worlds.words(rng, 2, 4), verb=worlds.words(rng, 1, 1) + "ed")
+        new = replace(
+            fact, noun=worlds.words(rng, 1, 2), predicate=worlds.words(rng, 2, 4), verb=worlds.words(rng, 1, 1) + "ed"
+        )
         return (*changed(new), {"content"})
     if kind == "time" and fact.bare:
         return (*changed(replace(fact, bare=when(rng).bare)), {"content"})
@@ -238,15 +272,33 @@ def _wrong(rng: Random, asked: Question) -> tuple[str, dict[str, Any], set[str]]
         lead, rest = analysis.split(". ", 1)
         return f"{lead}. The answer is {asked.answer}. {rest}", call, {"content"}
     if kind == "vague":
-        return analysis, search(rng.choice(["more information", "general overview", "latest news", "useful facts and figures", worlds.words(rng, 2, 4)])), set(CRITERIA)
+        return (
+            analysis,
+            search(
+                rng.choice(
+                    [
+                        "more information",
+                        "general overview",
+                        "latest news",
+                        "useful facts and figures",
+                        worlds.words(rng, 2, 4),
+                    ]
+                )
+            ),
+            set(CRITERIA),
+        )
     if kind == "off":
         return analysis, search(_spaced(_bare(fact.subject), worlds.words(rng, 2, 4))), {"necessity", "logic"}
     if kind == "broken":
         subject = other.subject
-        ending = rng.choice([
-            f"First find a source on {subject}, because that name narrows the search most.", "So nothing has to be found first.",
-            "First find out what the question means.", f"It follows that {worlds.words(rng, 3, 6)}.",
-        ])  # fmt: skip
+        ending = rng.choice(
+            [
+                f"First find a source on {subject}, because that name narrows the search most.",
+                "So nothing has to be found first.",
+                "First find out what the question means.",
+                f"It follows that {worlds.words(rng, 3, 6)}.",
+            ]
+        )
         return f"{analysis.split('. ')[0]}. {ending}", call, {"logic"}
     return (*changed(replace(other, noun=worlds.words(rng, 1, 2), predicate=worlds.words(rng, 2, 4))), set(CRITERIA))
 
@@ -265,11 +317,26 @@ def judge_example(rng: Random, *, easy: bool = False) -> Example:
     elif rng.random() < 0.12:  # evidence that is about something else
         evidence, broken = pool_of(rng, len(evidence), easy=easy), {"content"}
     rows = shown(evidence)
-    row = {"question": asked.text, "statements": rows, "used": [r["id"] for r in rows], "analysis": analysis, "call": call}
+    row = {
+        "question": asked.text,
+        "statements": rows,
+        "used": [r["id"] for r in rows],
+        "analysis": analysis,
+        "call": call,
+    }
     prompts = [chat("en/judge/knowledge_alignment.j2", criterion=c, **row) for c in CRITERIA]
     cut = prompts[0].rindex("Criterion:")
     tails = tuple((p[cut:], "fail" if c in broken else "pass") for p, c in zip(prompts, CRITERIA, strict=True))
     return Example("judge", prompts[0][:cut], "", tails)
 
 
-__all__ = ["CRITERIA", "MONTHS", "STYLES", "Example", "judge_example", "plan_example", "question_example", "statements_example"]
+__all__ = [
+    "CRITERIA",
+    "MONTHS",
+    "STYLES",
+    "Example",
+    "judge_example",
+    "plan_example",
+    "question_example",
+    "statements_example",
+]

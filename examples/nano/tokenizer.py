@@ -1,7 +1,8 @@
 """The tokenizer of nano: byte-level BPE whose pieces suit copying.
 
-A word has the same tokens wherever it stands: a space is joined to a lower-case word only, so that `Velmar` after a quote and
-`Velmar` after a space are the same tokens; digits, capitals and punctuation stand alone. The keys of JSON replies are one token each.
+A word has the same tokens wherever it stands: a space is joined to a lower-case word only, so that `Velmar` after a
+quote and `Velmar` after a space are the same tokens; digits, capitals and punctuation stand alone. The keys of JSON
+replies are one token each.
 """
 
 from __future__ import annotations
@@ -14,25 +15,30 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 SIZE = 4096
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-_JSON = r'["\]}]*(?:, )?\{?"[a-z]+": (?:\["|\["|\[|"|\{)?|["\]}]+'
+_JSON = r'["\]}]*(?:, ?)?\{?"[a-z]+": ?(?:\["|\[|"|\{)?|["\]}]+'
 _TEXT = r" ?\p{Ll}+|\p{Lu}\p{Ll}+|\p{Lu}|\p{Lo}+|\p{N}|\n+| |[^\s\p{L}\p{N}]|\s"
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking %}<think>\n{% endif %}{% endif %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking %}<think>\n{% endif %}{% endif %}"
 )
 
 
 def train(texts: list[str], size: int = SIZE) -> Tokenizer:
     """Train the BPE on `texts`."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(f"{_JSON}|{_TEXT}"), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])  # fmt: skip
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(f"{_JSON}|{_TEXT}"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(Random(0).sample(texts, len(texts)), trainer)
     return tokenizer
 
@@ -41,7 +47,16 @@ def save(tokenizer: Tokenizer, folder: Path, context: int) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json` as transformers and vLLM read them."""
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "bos_token": None, "unk_token": None,
-        "model_max_length": context, "clean_up_tokenization_spaces": False, "add_bos_token": False, "chat_template": CHAT_TEMPLATE,
-    }  # fmt: skip
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>",
+        "bos_token": None,
+        "unk_token": None,
+        "model_max_length": context,
+        "clean_up_tokenization_spaces": False,
+        "add_bos_token": False,
+        "chat_template": CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

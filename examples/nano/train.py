@@ -1,7 +1,8 @@
 """Train nano from nothing: `python examples/nano/train.py --minutes 45`.
 
-Examples are made as they are needed and never repeat. Every batch is of one task, so that the static part of its prompt is
-shared; the loss is on the reply only. Passages grow from one short sentence to six within the first third of the time.
+Examples are made as they are needed and never repeat. A step sums one batch of each task; a batch is of one task, so
+that the static part of its prompt is run once for all rows. The loss is on the reply only. Passages grow from one short
+sentence to six within the first third of the time, a few to nine later.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 HERE = Path(__file__).resolve().parent
-SHARES = {"statements": 0.40, "question": 0.22, "plan": 0.16, "judge": 0.22}  # of the tokens
-BATCH = 4096  # tokens that are not shared
+TOKENS = {"statements": 2200, "question": 1400, "plan": 900, "judge": 1800}  # of a batch, without the shared ones
+WEIGHT = {"statements": 1.0, "question": 1.0, "plan": 1.0, "judge": 0.5}  # a judge's labels are few and loud
+PAIRS = (("statements", "plan"), ("question", "judge"))  # tasks of a step, in turn: small steps, and many
 LABELS = ("pass", "fail")
 
 
@@ -40,13 +42,14 @@ class Batch(NamedTuple):
     positions: Tensor
     targets: Tensor
     mask: Tensor
+    labels: Tensor
 
 
 def example(rng: Random, task: str, progress: float) -> Example:
     """Make an example; early ones are short and easy."""
-    easy = rng.random() > 3 * progress
+    easy = rng.random() > 0.1 + 3 * progress
     longest = 1 + min(5, int(18 * progress))
-    size = rng.randint(1, longest)
+    size = rng.randint(1, longest) if rng.random() > progress / 6 else rng.randint(7, 9)
     if task == "statements":
         return teacher.statements_example(rng, size, easy=easy)
     if task == "question":
@@ -60,6 +63,9 @@ def encode(tok: Tokenizer, item: Example) -> tuple[list[int], list[int], list[in
     targets, positions, spans = [-100] * len(tokens), list(range(len(tokens))), []
     if item.tails:
         start = len(tokens)
+        if all(label == "pass" for _, label in item.tails):
+            first = len(tok.encode(item.prompt[: item.prompt.rindex("Analysis:")], add_special_tokens=False).ids)
+            targets[first:-1] = tokens[first + 1 :]
         for text, label in item.tails:
             ids = tok.encode(text, add_special_tokens=False).ids
             spans.append((len(tokens), len(tokens) + len(ids)))
@@ -72,7 +78,9 @@ def encode(tok: Tokenizer, item: Example) -> tuple[list[int], list[int], list[in
     return tokens + reply[:-1], targets, list(range(len(tokens) + len(reply) - 1)), spans
 
 
-def collate(task: str, items: list[tuple[list[int], list[int], list[int], list[tuple[int, int]]]], cut: int) -> Batch:
+def collate(
+    task: str, items: list[tuple[list[int], list[int], list[int], list[tuple[int, int]]]], cut: int, labels: Tensor
+) -> Batch:
     """Pad the rows after the shared first `cut` tokens."""
     length = max(len(i[0]) for i in items) - cut
 
@@ -87,9 +95,14 @@ def collate(task: str, items: list[tuple[list[int], list[int], list[int], list[t
             for start, end in spans:
                 mask[row, 0, end - cut :, start:end] = False
     return Batch(
-        task, torch.tensor(items[0][0][:cut]), torch.tensor([padded(i[0], 0) for i in items]), torch.tensor([padded(i[2], 0) for i in items]),
-        torch.tensor([padded(i[1], -100) for i in items]), mask,
-    )  # fmt: skip
+        task,
+        torch.tensor(items[0][0][:cut]),
+        torch.tensor([padded(i[0], 0) for i in items]),
+        torch.tensor([padded(i[2], 0) for i in items]),
+        torch.tensor([padded(i[1], -100) for i in items]),
+        mask,
+        labels,
+    )
 
 
 class Source:
@@ -98,36 +111,40 @@ class Source:
     def __init__(self, tok: Tokenizer, seed: int) -> None:
         self.tok, self.rng, self.progress = tok, Random(seed), 0.0
         self.cuts: dict[str, int] = {}
-        self.spent = dict.fromkeys(SHARES, 0.0)
-        self.ready: queue.Queue[Batch] = queue.Queue(24)
-        for task in SHARES:
+        self.labels = torch.tensor([tok.token_to_id(label) for label in LABELS])
+        self.ready: dict[str, queue.Queue[Batch]] = {task: queue.Queue() for task in TOKENS}
+        for task in TOKENS:
             a, b = (encode(tok, example(Random(s), task, 1.0))[0] for s in (1, 2))
             self.cuts[task] = next(i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y) - 1
         threading.Thread(target=self._work, daemon=True).start()
 
-    def batches(self, task: str, rng: Random, progress: float, batch: int = BATCH) -> list[Batch]:
-        """Return some batches of one task, sorted by length and then shuffled."""
+    def batches(self, task: str, rng: Random, progress: float) -> list[Batch]:
+        """Return some batches of one task in random order."""
         cut = self.cuts[task]
-        items = sorted((encode(self.tok, example(rng, task, progress)) for _ in range(96)), key=lambda i: len(i[0]))
-        items = [i for i in items if len(i[0]) <= 2000]
+        items = sorted((encode(self.tok, example(rng, task, progress)) for _ in range(64)), key=lambda i: len(i[0]))
         found: list[Batch] = []
-        row: list[tuple[list[int], list[int], list[int], list[tuple[int, int]]]] = []
+        rows: list[tuple[list[int], list[int], list[int], list[tuple[int, int]]]] = []
         for item in items:
-            if row and (len(row) + 1) * (len(item[0]) - cut) > batch:
-                found.append(collate(task, row, cut))
-                row = []
-            row.append(item)
-        found.append(collate(task, row, cut))
+            if rows and (len(rows) + 1) * (len(item[0]) - cut) > TOKENS[task]:
+                found.append(collate(task, rows, cut, self.labels))
+                rows = []
+            rows.append(item)
+        found = found or [collate(task, rows, cut, self.labels)]
+        rng.shuffle(found)
         return found
+
+    def step(self, number: int) -> list[Batch]:
+        """Return the batches of a step."""
+        return [self.ready[task].get() for task in PAIRS[number % len(PAIRS)]]
 
     def _work(self) -> None:
         while True:
-            task = min(SHARES, key=lambda t: self.spent[t] / SHARES[t])
-            found = self.batches(task, self.rng, self.progress)
-            self.spent[task] += sum(b.tokens.numel() for b in found)
-            self.rng.shuffle(found)
-            for batch in found:
-                self.ready.put(batch)
+            task = min(TOKENS, key=lambda t: self.ready[t].qsize())
+            if self.ready[task].qsize() > 3:
+                time.sleep(0.05)
+                continue
+            for batch in self.batches(task, self.rng, self.progress):
+                self.ready[task].put(batch)
 
 
 def build_tokenizer(folder: Path, context: int) -> Tokenizer:
@@ -135,10 +152,10 @@ def build_tokenizer(folder: Path, context: int) -> Tokenizer:
     rng = Random(11)
     texts = []
     for _ in range(1200):
-        for task in SHARES:
+        for task in TOKENS:
             item = example(rng, task, 1.0)
             texts.append(item.prompt[-900:] + item.reply + "".join(t + label for t, label in item.tails))
-    texts += [example(rng, task, 1.0).prompt for task in SHARES for _ in range(200)]
+    texts += [example(rng, task, 1.0).prompt for task in TOKENS for _ in range(200)]
     texts += [" " + w for w in WORDS for _ in range(3)] + [w.capitalize() for w in WORDS] + ["pass", "fail"] * 500
     tok = pieces.train(texts)
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,12 +164,21 @@ def build_tokenizer(folder: Path, context: int) -> Tokenizer:
 
 
 def loss_of(net: Network, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the mean loss on the reply tokens and the share predicted right."""
+    """Return the mean loss on the reply tokens and the share predicted right.
+
+    A judge also learns to expect the sound plans it reads: what is not as expected is what it has to notice.
+    """
     hidden = net(batch.prefix, batch.tokens, batch.positions, batch.mask)
     targets = batch.targets.flatten()
     kept = targets >= 0
+    if batch.task == "judge":
+        kept = torch.isin(targets, batch.labels)
     logits = net.lm_head(hidden[kept])
-    return F.cross_entropy(logits, targets[kept]), (logits.argmax(-1) == targets[kept]).float().mean()
+    loss, right = F.cross_entropy(logits, targets[kept]), (logits.argmax(-1) == targets[kept]).float().mean()
+    rest = (targets >= 0) & ~kept
+    if rest.any():
+        loss = loss + F.cross_entropy(net.lm_head(hidden[rest]), targets[rest])
+    return loss, right
 
 
 def main() -> None:
@@ -160,17 +186,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--out", type=Path, default=HERE / "model")
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints in runs/nano")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", type=Path, help="start from the weights in this folder")
+    parser.add_argument("--progress", type=float, default=0.0, help="share of the schedule that is behind a resumed run")
     parser.add_argument("--plain", action="store_true", help="start without the wired copying machine")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(2)
-    tok = build_tokenizer(args.out, Size().context)
+    tok = Tokenizer.from_file(str(args.resume / "tokenizer.json")) if args.resume else build_tokenizer(args.out, 4096)
     size = Size(vocab=tok.get_vocab_size())
     net = Network(size)
     net.wire(torch.Generator().manual_seed(args.seed))
+    if args.resume:
+        net.load(args.resume)
     if args.plain:
         for p in net.parameters():
             if p.dim() == 2:
@@ -178,32 +208,43 @@ def main() -> None:
             else:
                 torch.nn.init.ones_(p)
     matrices = [p for p in net.parameters() if p.dim() == 2]
-    groups = [{"params": matrices, "weight_decay": 0.02}, {"params": [p for p in net.parameters() if p.dim() != 2], "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": 0.02},
+        {"params": [p for p in net.parameters() if p.dim() != 2], "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.98), fused=True)
     source = Source(tok, args.seed + 1)
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters, shared prefixes {source.cuts}", flush=True)
     begin = saved = time.time()
     seen, step, seconds = 0, 0, args.minutes * 60
-    log: dict[str, list[tuple[float, float]]] = {t: [] for t in SHARES}
+    log: dict[str, list[tuple[float, float]]] = {t: [] for t in TOKENS}
     while (now := time.time() - begin) < seconds:
-        done = now / seconds
+        done = args.progress + (1 - args.progress) * now / seconds
         source.progress = done
-        rate = args.rate * min(1.0, (step + 1) / 100) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
+        rate = args.rate * min(1.0, (step + 1) / 60) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = source.ready.get()
-        loss, right = loss_of(net, batch)
-        loss.backward()
+        for batch in source.step(step):
+            loss, right = loss_of(net, batch)
+            (loss * WEIGHT[batch.task]).backward()
+            seen += batch.tokens.numel()
+            log[batch.task].append((loss.item(), right.item()))
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        seen += batch.tokens.numel()
         step += 1
-        log[batch.task].append((loss.item(), right.item()))
         if step % 50 == 0:
-            parts = [f"{t} {sum(x for x, _ in v) / len(v):.3f}/{sum(y for _, y in v) / len(v):.3f}" for t, v in log.items() if v]
-            print(f"{now:6.0f}s step {step} {seen / 1e6:.2f}M tokens {seen / max(now, 1):.0f}/s lr {rate:.1e} | " + " | ".join(parts), flush=True)
-            log = {t: [] for t in SHARES}
+            parts = [
+                f"{t} {sum(x for x, _ in v) / len(v):.3f}/{sum(y for _, y in v) / len(v):.3f}"
+                for t, v in log.items()
+                if v
+            ]
+            print(
+                f"{now:6.0f}s step {step} {seen / 1e6:.2f}M tokens {seen / max(now, 1):.0f}/s lr {rate:.1e} | "
+                + " | ".join(parts),
+                flush=True,
+            )
+            log = {t: [] for t in TOKENS}
         if time.time() - saved > args.save_every * 60:
             saved = time.time()
             net.save(args.out)

@@ -1,8 +1,8 @@
 """Made-up passages: sentences about one subject, each with the facts it holds.
 
-A sentence comes in two forms: as the passage has it (`It handled 31,200 parcels in 2012.`) and as a statement that stands
-alone (`Velmar Post handled ...`). A fact keeps the words a question can be asked with; every one of them is copied from the
-sentence, so that the same questions can be asked of sentences that no grammar here ever made.
+A sentence comes in two forms: as the passage has it (`It handled 31,200 parcels in 2012.`) and as a statement that
+stands alone (`Velmar Post handled ...`). A fact keeps the words a question can be asked with; every one of them is
+copied from the sentence, so that the same questions can be asked of sentences that no grammar here ever made.
 """
 
 from __future__ import annotations
@@ -10,24 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from names import When, amount, name, syllables, when, word
+from names import GRAMMAR, When, amount, name, syllables, when, word
 
-VERBS = """handled carried employed recorded produced exported imported hosted attracted enrolled housed stored shipped harvested generated
-supplied treated trained awarded published printed registered counted surveyed catalogued welcomed served transported delivered planted
-restored opened acquired received processed leased mapped tested collected installed sponsored screened borrowed operated""".split()
-DATED = """opened closed moved to|was founded in|was completed|was rebuilt|was renamed|opened its|began to|was launched from|joined|left
-received its|acquired|was bought by|took over|was damaged by|became|reached|was moved to|started|finished|lost|was set up by|flew past
-began a|was opened to|replaced|signed|entered""".replace("\n", "|").replace("opened closed", "opened|closed").split("|")
-BY = "designed founded built led financed named discovered painted written directed restored owned managed commissioned".split()
-UNITS = """metres kilometres tonnes kilometres|square kilometres|cubic metres|hectares|percent|crowns|francs|euros|litres|years|days|megawatts
-seats|people|visitors|students|passengers|thousand containers|residents|homes|employees|thousand passengers|terawatt hours""".replace(
-    "\n", "|"
-).split("|")
-NOUNS = """port harbour company firm bank city town village museum university school college observatory telescope bridge tunnel railway line
-station airport river lake dam reservoir mine plant farm festival orchestra theatre hall library archive ship ferry vessel probe mission
-laboratory institute hospital garden park reef island mountain glacier site building project service club team prize agency""".split()
-PREPOSITIONS = "in at of on for with along from near across under among through over between to".split()
-CHANGE = "reached was|rose to|fell to|stood at|amounted to|grew to|was".replace("reached was", "reached|was").split("|")
+VERBS, DATED, BY, UNITS, NOUNS = (GRAMMAR[key] for key in ("verbs", "dated", "by", "units", "nouns"))
+PREPOSITIONS, CHANGE, PASSIVE, RECORDED = (GRAMMAR[key] for key in ("prepositions", "change", "passive", "recorded"))
 
 
 @dataclass(frozen=True)
@@ -78,7 +64,9 @@ def _tail(rng: Random) -> str:
         return f" {rng.choice(PREPOSITIONS)} the {words(rng, 1, 3)}"
     if shape < 0.85:
         return f" {rng.choice(PREPOSITIONS)} {name(rng)}"
-    return f" {rng.choice(PREPOSITIONS)} {words(rng, 1, 3)}" + (f" of {name(rng, 'place')}" if rng.random() < 0.3 else "")
+    return f" {rng.choice(PREPOSITIONS)} {words(rng, 1, 3)}" + (
+        f" of {name(rng, 'place')}" if rng.random() < 0.3 else ""
+    )
 
 
 def _noun(rng: Random) -> str:
@@ -93,27 +81,31 @@ def _cap(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-# {S} subject, {s} subject inside a sentence, {T}/{t} time, {A} amount, {N} noun, {V} verb, {X} tail, {w} word, {c} change
-_PASSIVE = """{T}, {s} {V} {A} {N}{X}.|{S} {V} {A} {N}{X} {t}.|{S} {V} {A} {N} {t}{X}.|{T}, {A} {N} were {V} by {s}{X}.|{T} {s} {V} {A} {N}{X}.
-|{S} {V} {A} {N}{X}.|{S} {V} {A} {N} {t} and {A2} {N} {t2}.|{T} {s} {V} {A} {N}, and {t2} it {V} {A2}.|{S} {V} {A} {N} {t}, {w} {w} {w}.""".replace(
-    "\n", ""
-).split("|")
-_RECORDED = """{S} had {A} {N}{X} {t}.|{T}, {s} had {A} {N}{X}.|The {w} of {s} {V} {A} {N} {t}{X}.|{S} is {A} {N} {w}{X}.|{T} the {w} of {s} {c} {A} {N}.
-|{S}, a {w} {w} in {P}, has {A} {N}{X}.|{T}, a total of {A} {N} {V} {s}{X}.|The {w} of {s} {c} {A} {N} {t}.|{S} had {A} {N} {t} and {A2} {N} {t2}.
-|{S} has {A} {N}{X}.|{S} has {A} {N} with {w} {w} of {A2} {N2}.|{S} {W} {A} {N}{X} {t}.|{Z} {s} {W} {A} {N} {w} {t}.|The {w} {w} of {s} {c} {A} {N} {t} and {A2} {N} {t2}.
-|{Y} {V} {A} {N} {V2} {s}{X} {t}.|{T} {Y} {V} {A} {N} for {s}{X}.|{T} an average of {A} {N} {V} {s} each day.|{S} holds about {A} {N}{X}.
-|{T} the {w} {V} {A} {N} in {s}.|{S} {W}, and the {w} has {A} {N}.|{T} {s} {W} {A} {N}{X}.""".replace("\n", "").split("|")
-
-
 def _count(rng: Random, start: str, inside: str, subject: str) -> tuple[str, When | None, list[Fact]]:
     passive = rng.random() < 0.45
-    shape = rng.choice(_PASSIVE if passive else _RECORDED)
+    shape = rng.choice(PASSIVE if passive else RECORDED)
     first, second = when(rng), when(rng)
     a, a2, n, n2, v = amount(rng), amount(rng), _noun(rng), _noun(rng), _verb(rng)
     text = shape.format(
-        S=start, s=inside, T=_cap(first.phrase), t=first.phrase, t2=second.phrase, A=a, A2=a2, N=n, N2=n2, V=v, V2=_verb(rng), X=_tail(rng), w="{w}",
-        c=rng.choice(CHANGE), P=name(rng, "place"), W=words(rng, 1, 4), Z=_cap(words(rng, 2, 4)), Y=name(rng),
-    )  # fmt: skip
+        S=start,
+        s=inside,
+        T=_cap(first.phrase),
+        t=first.phrase,
+        t2=second.phrase,
+        A=a,
+        A2=a2,
+        N=n,
+        N2=n2,
+        V=v,
+        V2=_verb(rng),
+        X=_tail(rng),
+        w="{w}",
+        c=rng.choice(CHANGE),
+        P=name(rng, "place"),
+        W=words(rng, 1, 4),
+        Z=_cap(words(rng, 2, 4)),
+        Y=name(rng),
+    )
     while "{w}" in text:
         text = text.replace("{w}", word(rng), 1)
     dated = "{t}" in shape or "{T}" in shape
@@ -129,8 +121,20 @@ def _date(rng: Random, start: str, inside: str, subject: str) -> tuple[str, When
     while time.phrase.split()[0] not in ("in", "on") or time.phrase == f"in the year {time.bare}":
         time = when(rng)
     verb = rng.choice(DATED) if rng.random() < 0.7 else f"{_verb(rng)}"
-    rest = rng.choice(["", f" {name(rng)}", f" {words(rng, 1, 4)}", f" the {words(rng, 1, 3)}", f" the {words(rng, 1, 2)} of {name(rng)}"])
-    predicate = verb + (rest if rest or verb.split()[-1] in ("opened", "closed", "completed", "rebuilt", "renamed", "joined") else f" {words(rng, 1, 3)}")
+    rest = rng.choice(
+        [
+            "",
+            f" {name(rng)}",
+            f" {words(rng, 1, 4)}",
+            f" the {words(rng, 1, 3)}",
+            f" the {words(rng, 1, 2)} of {name(rng)}",
+        ]
+    )
+    predicate = verb + (
+        rest
+        if rest or verb.split()[-1] in ("opened", "closed", "completed", "rebuilt", "renamed", "joined")
+        else f" {words(rng, 1, 3)}"
+    )
     fact = Fact("date", subject, time.bare, predicate=predicate)
     if rng.random() < 0.6:
         return f"{start} {predicate} {time.phrase}{_tail(rng) if rng.random() < 0.3 else ''}.", time, [fact]
@@ -142,22 +146,26 @@ def _named(rng: Random, start: str, inside: str, subject: str) -> tuple[str, Whe
     who, verb, time = name(rng, rng.choice(["person", "person", "thing"])), rng.choice(BY), when(rng)
     dated = rng.random() < 0.6
     fact = Fact("name", subject, who, verb=verb)
-    text = rng.choice([
-        f"{start} was {verb} by {who}" + (f" {time.phrase}" if dated else _tail(rng)) + ".",
-        (f"{_cap(time.phrase)} {inside}" if dated else start) + f" was {verb} by {who}{_tail(rng)}.",
-    ])  # fmt: skip
+    text = rng.choice(
+        [
+            f"{start} was {verb} by {who}" + (f" {time.phrase}" if dated else _tail(rng)) + ".",
+            (f"{_cap(time.phrase)} {inside}" if dated else start) + f" was {verb} by {who}{_tail(rng)}.",
+        ]
+    )
     return text, (time if dated else None), [fact]
 
 
 def _plain(rng: Random, start: str, inside: str, subject: str) -> tuple[str, When | None, list[Fact]]:
     del subject
-    text = rng.choice([
-        f"{start} is a {words(rng, 1, 3)} {rng.choice(PREPOSITIONS)} {name(rng, 'place')}{_tail(rng)}.",
-        f"{start} {_verb(rng)} {words(rng, 1, 4)}{_tail(rng)} and {_verb(rng)} {name(rng)}.",
-        f"{name(rng)} {_verb(rng)} the {words(rng, 1, 3)} of {inside}{_tail(rng)}.",
-        f"{_cap(words(rng, 1, 4))} {inside} {words(rng, 1, 5)}, {words(rng, 1, 5)}{_tail(rng)}.",
-        f"{start} {words(rng, 3, 12)}.",
-    ])  # fmt: skip
+    text = rng.choice(
+        [
+            f"{start} is a {words(rng, 1, 3)} {rng.choice(PREPOSITIONS)} {name(rng, 'place')}{_tail(rng)}.",
+            f"{start} {_verb(rng)} {words(rng, 1, 4)}{_tail(rng)} and {_verb(rng)} {name(rng)}.",
+            f"{name(rng)} {_verb(rng)} the {words(rng, 1, 3)} of {inside}{_tail(rng)}.",
+            f"{_cap(words(rng, 1, 4))} {inside} {words(rng, 1, 5)}, {words(rng, 1, 5)}{_tail(rng)}.",
+            f"{start} {words(rng, 3, 12)}.",
+        ]
+    )
     return text, None, []
 
 
@@ -171,7 +179,15 @@ def sentence(rng: Random, title: str, *, article: bool = False, first: bool = Fa
         aliases: tuple[str, ...] = ()
         if text.startswith(lead + " ") and rng.random() < 0.12:
             alias = rng.choice(["".join(w[0] for w in title.split()).upper() + rng.choice("ABC"), name(rng)])
-            join = rng.choice([f"({alias})", f", also called {alias},", f", often called {alias},", f", known as {alias},", f"({alias})"])
+            join = rng.choice(
+                [
+                    f"({alias})",
+                    f", also called {alias},",
+                    f", often called {alias},",
+                    f", known as {alias},",
+                    f"({alias})",
+                ]
+            )
             text, aliases = text.replace(lead + " ", lead + (" " if join[0] == "(" else "") + join + " ", 1), (alias,)
         return Sentence(text, title, text, time.iso if time else None, tuple(facts), aliases)
     if shape < 0.80:  # a pronoun or "the port" stands for it
@@ -187,9 +203,26 @@ def sentence(rng: Random, title: str, *, article: bool = False, first: bool = Fa
         rng.setstate(state)
         statement, _, facts = maker(rng, title + "'s", title + "'s", title)
         own = words(rng, 1, 2)
-        text, statement = (t.replace(p, f"{p} {own}", 1) for t, p in ((text, "Its" if "Its" in text else "its"), (statement, title + "'s")))
-        facts = [Fact(f.kind, title, f.answer, f.noun, "", f.time, f.bare, f"saw its {own} {f.predicate}" if f.predicate else "") for f in facts]
-        return Sentence(text, title, statement, time.iso if time else None, tuple(f for f in facts if f.kind == "count"))
+        text, statement = (
+            t.replace(p, f"{p} {own}", 1)
+            for t, p in ((text, "Its" if "Its" in text else "its"), (statement, title + "'s"))
+        )
+        facts = [
+            Fact(
+                f.kind,
+                title,
+                f.answer,
+                f.noun,
+                "",
+                f.time,
+                f.bare,
+                f"saw its {own} {f.predicate}" if f.predicate else "",
+            )
+            for f in facts
+        ]
+        return Sentence(
+            text, title, statement, time.iso if time else None, tuple(f for f in facts if f.kind == "count")
+        )
     if shape < 0.91:  # "They" is not resolved: no claim
         text, _, _ = maker(rng, "They", "they", title)
         return Sentence(text, title, "", None, (), (), claim=False)
@@ -198,7 +231,13 @@ def sentence(rng: Random, title: str, *, article: bool = False, first: bool = Fa
         text, time, facts = maker(rng, _cap(part), part, title)
         if not text.startswith("The "):
             return Sentence(text, title, f"At {title}, {text[0].lower()}{text[1:]}", time.iso if time else None)
-        return Sentence(text, title, f"At {title}, {text[0].lower()}{text[1:]}", time.iso if time else None, tuple(f for f in facts if f.kind == "count" and not f.verb))
+        return Sentence(
+            text,
+            title,
+            f"At {title}, {text[0].lower()}{text[1:]}",
+            time.iso if time else None,
+            tuple(f for f in facts if f.kind == "count" and not f.verb),
+        )
     other = name(rng)  # another subject
     text, time, facts = maker(rng, other, other, other)
     if not text.startswith(other):
@@ -209,6 +248,10 @@ def sentence(rng: Random, title: str, *, article: bool = False, first: bool = Fa
 def passage(rng: Random, size: int, *, easy: bool = False) -> Passage:
     """Make a passage of `size` sentences; `easy`: the title stands in every one."""
     title = name(rng) if rng.random() < 0.95 else f"{syllables(rng)}'s {word(rng).capitalize()}"
-    article = title.split()[-1] in ("Bridge", "Tunnel", "Museum", "Observatory", "Dam", "Festival", "Railway", "Theatre", "Library") and rng.random() < 0.8
+    article = (
+        title.split()[-1]
+        in ("Bridge", "Tunnel", "Museum", "Observatory", "Dam", "Festival", "Railway", "Theatre", "Library")
+        and rng.random() < 0.8
+    )
     sentences = [sentence(rng, title, article=article, first=not i, easy=easy) for i in range(size)]
     return Passage(title, sentences)

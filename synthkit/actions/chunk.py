@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
 from synthkit.core.action import Column, Cost, NewColumn, RowAction, Scope
 from synthkit.core.context import Context
 from synthkit.core.ids import digest
@@ -86,7 +84,8 @@ class Chunk(RowAction):
     def _passages(self, text: str, pieces: Sequence[Sentence], lengths: Sequence[int]) -> list[tuple[int, int]]:
         """First and last sentence of each passage."""
         most = max((self.tokens.high or 1) - self.overlap, 1)
-        least = min(self.tokens.low if self.tokens.low is not None else most // 2, most)
+        given = self.tokens.low is not None and self.tokens.low != self.tokens.high
+        least = min(self.tokens.low or 0, most) if given else most // 2
         found: list[tuple[int, int]] = []
         first = 0
         while first < len(pieces):

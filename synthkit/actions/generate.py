@@ -1,8 +1,9 @@
 """`generate`: ask a model, declare its reply once, get rows.
 
 One call for each combination of `each`, side by side, `n` samples a call; `explode` makes a row of each item of a list.
-The path of a row is (values of `each`, sample index, item index), so a larger `n` or another style keeps the ids and the
-replies of the old ones. A reply that does not fit `out` is asked again with the error, then set aside; siblings go on.
+The path of a row is (values of `each`, sample index, item index), so a larger `n` or another style keeps the ids and
+the replies of the old ones. A reply that does not fit `out` is asked again with the error, then set
+aside; its siblings go on.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ class Generate(RowAction):
     """The reply: name -> type. It constrains decoding, parses the reply and types the columns."""
     n: Annotated[Count, Field(ge=1)] = 1
     """Samples of each call."""
-    each: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
+    each: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = Field(default_factory=dict)
     """Name -> values: one call for each combination; the names are template variables and become columns."""
     explode: str | None = None
     """A list of `out`: each of its items is a row; the list itself is dropped."""
-    blind: list[str] = []
+    blind: list[str] = Field(default_factory=list)
     """Columns that the template may not read; checked by `plan`."""
-    replace: list[str] = []
+    replace: list[str] = Field(default_factory=list)
     """Existing columns that the reply takes the place of."""
     reject_rate: Share = 0.5
     """Share of failed rows, after 100, at which the run stops."""
@@ -77,7 +78,7 @@ class Generate(RowAction):
         if reply is None:
             return {}
         if not isinstance(reply, Object):
-            scope.problem(f"`out` must name the columns, not be {reply}", ("out",), help="write out: {answer: str(1..400)}")
+            scope.problem(f"`out` must name the columns, not be {reply}", ("out",), help="out: {answer: str(1..400)}")
             return {}
         found = {name: _values(values) for name, values in self.each.items()}
         fields = dict(reply.fields)
@@ -122,7 +123,7 @@ class Generate(RowAction):
             if not isinstance(scope.columns.get(name), ListOf):
                 scope.problem(f"ref({name}) needs a list column {name!r}", at[:2], help=_known(scope.columns))
         if reply and scope.toolset is None and (at_call := next(_calls(reply, ("out",)), None)):
-            scope.problem("a `call` needs the tools it may use", at_call[:2], help="name a `toolset:` at the top of the spec")
+            scope.problem("a `call` needs tools", at_call[:2], help="name a `toolset:` at the top of the spec")
 
     @cached_property
     def reply(self) -> Type:
@@ -162,9 +163,7 @@ class Generate(RowAction):
         rest = {name: value for name, value in reply.items() if name != self.explode}
         for index, item in enumerate(reply[self.explode]):
             columns = item if isinstance(item, Mapping) else {self.explode: item}
-            yield Child(
-                parent.parent, {**parent.columns, **rest, **columns}, (*parent.path, *reply.path, index)
-            )
+            yield Child(parent.parent, {**parent.columns, **rest, **columns}, (*parent.path, *reply.path, index))
 
 
 def _key(values: Mapping[str, Value]) -> str:

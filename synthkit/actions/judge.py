@@ -8,6 +8,7 @@ The result is one struct column named after the step, so `pl.col("aligned").stru
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -22,6 +23,7 @@ from synthkit.core.sizes import Count, Share
 if TYPE_CHECKING:
     from synthkit.core.types import Choice, Type
 
+_CRITERION = re.compile(r"""\bp\(\s*['"]?(\w+)""")
 _RESERVED = frozenset({"reason", "reasons"})
 
 
@@ -40,8 +42,8 @@ class Judge(RowAction):
     """How a probability is come by: the share of votes, or the model's own probability of the label."""
     votes: Annotated[Count, Field(ge=1)] = 1
     """Samples of the one call of `score: votes`."""
-    keep: dict[str, Expr] = {}
-    """Name -> expression over `p(criterion)`, columns and vars; the first that is false rejects the row, "not <name>"."""
+    keep: dict[str, Expr] = Field(default_factory=dict)
+    """Name -> expression over `p(criterion)`, columns and vars; the first false one rejects the row, "not <name>"."""
     reject_rate: Share = 0.5
     """Share of failed rows, after 100, at which the run stops."""
 
@@ -89,12 +91,17 @@ class Judge(RowAction):
                 ("score",),
                 help="write score: votes, or use an engine that can",
             )
+        for name, text in self.keep.items():
+            for criterion in _CRITERION.findall(text):
+                if criterion not in self.rubric:
+                    known = f"the rubric has {', '.join(self.rubric)}"
+                    scope.problem(f"p({criterion}): there is no such criterion", ("keep", name), help=known)
         prompt = scope.prompt(self.prompt, ("prompt",))
         if prompt is None:
             return
         if self.score == "votes" and "criterion" in prompt.reads:
             scope.problem(
-                f"score: votes asks for all criteria at once, and the template reads `criterion` at {prompt.reads['criterion']}",
+                f"score: votes asks all criteria at once; the template reads `criterion` ({prompt.reads['criterion']})",
                 ("prompt",),
                 help="write score: logprob, or a template that asks for a reason and every criterion as JSON",
             )
@@ -160,9 +167,7 @@ class Judge(RowAction):
 
         criteria = list(self.rubric)
         answers = await together(
-            ctx.ask(
-                self.model, self.prompt, row, key=name, labels=self.labels[name], criteria=criteria, criterion=name
-            )
+            ctx.ask(self.model, self.prompt, row, key=name, labels=self.labels[name], criteria=criteria, criterion=name)
             for name in criteria
         )
         scores: dict[str, Value] = {}

@@ -57,11 +57,11 @@ class Let(RowAction):
         found: dict[str, Type] = {}
         for name, given in self.columns.items():
             if isinstance(given, Typed):
-                type = scope.type(given.type, ("columns", name, "type"))
+                declared = scope.type(given.type, ("columns", name, "type"))
             else:
-                type = self._inferred(name, given, scope)
-            if type is not None:
-                found[name] = type
+                declared = self._inferred(name, given, scope)
+            if declared is not None:
+                found[name] = declared
         return found
 
     def _inferred(self, name: str, text: str, scope: Scope) -> Type | None:
@@ -69,14 +69,14 @@ class Let(RowAction):
         expression = scope.expr(text, ("columns", name))
         if expression is None or not expression.names <= scope.columns.keys():
             return None
-        type = expression.infer(scope.columns)
-        if type is None:
+        inferred = expression.infer(scope.columns, scope.vars)
+        if inferred is None:
             scope.problem(
                 f"the type of {name!r} cannot be inferred from its expression",
                 ("columns", name),
                 help=f'write {name}: {{is: "{text}", type: str}} with the type it has',
             )
-        return type
+        return inferred
 
     async def rows(self, row: Row, ctx: Context) -> AsyncIterator[Child]:
         """The row with its new columns; a value of another type than declared fails it."""

@@ -38,8 +38,8 @@ class Read(SourceAction):
     verb: ClassVar[str] = "read"
 
     path: str | list[str] | None = None
-    """Files, with `*` and `**`, relative to the working directory: .jsonl .json .csv .tsv .parquet .lance .txt .md, also
-    .gz .zst .bz2. `shipped:documents/*.jsonl` are the articles that come with synthkit."""
+    """Files, with `*` and `**`, relative to the working directory: .jsonl .json .csv .tsv .parquet .lance .txt .md,
+    also .gz .zst .bz2. `shipped:documents/*.jsonl` are the articles that come with synthkit."""
     key: str | list[str] | None = None
     """What names a record, so that a changed one replaces its rows; its content where left out."""
     columns: dict[str, OutType] | None = None
@@ -50,7 +50,7 @@ class Read(SourceAction):
     """A finished run, `name` or `name@tag`; never built."""
     table: str | None = None
     """The published table of `spec` or `run`."""
-    with_vars: dict[str, Any] = Field(default={}, alias="with")
+    with_vars: dict[str, Any] = Field(default_factory=dict, alias="with")
     """Variables handed to `spec`."""
 
     def adds(self, scope: Scope) -> Mapping[str, Type]:
@@ -61,8 +61,8 @@ class Read(SourceAction):
             at = ("spec",) if self.spec is not None else ("run",)
             return scope.published(self.table, spec=self.spec, run=self.run, with_vars=self.with_vars, at=at)
         declared = self.columns if self.columns is not None else {"text": "str", "path": "str"}
-        found = {name: scope.type(type, ("columns", name)) for name, type in declared.items()}
-        return {name: type for name, type in found.items() if type is not None}
+        found = {name: scope.type(each, ("columns", name)) for name, each in declared.items()}
+        return {name: each for name, each in found.items() if each is not None}
 
     def check(self, scope: Scope) -> None:
         """Exactly one source, whole; files that exist and can be read."""
@@ -74,7 +74,8 @@ class Read(SourceAction):
             self._check_files(scope)
         else:
             if self.table is None:
-                scope.problem(f"read: {given[0]} needs the table to read", (given[0],), help="table: <a name under its publish:>")
+                todo = "write table: and a name under its publish:"
+                scope.problem(f"read: {given[0]} needs the table to read", (given[0],), help=todo)
             for name in ("key", "columns"):
                 if getattr(self, name) is not None:
                     scope.problem(f"{name} belongs to path; a published table brings its own", (name,))
@@ -92,7 +93,8 @@ class Read(SourceAction):
             scope.problem(error.problems[0].message, ("path",), help=error.problems[0].help)
             return
         if self.columns is None and any(form(place) != "text" for place in files):
-            scope.problem("columns are missing: name those to read, with their types", (), help="columns: {title: str, text: str}")
+            todo = "write columns: {title: str, text: str}"
+            scope.problem("columns are missing: name those to read, with their types", (), help=todo)
 
     def cost(self) -> Cost:
         """The number of rows, where counting lines or files tells it in milliseconds."""
@@ -178,8 +180,8 @@ class Read(SourceAction):
             self._reject(ctx, record, fields.reason, error=fields.error)
             return None
         values: dict[str, Value] = {}
-        for name, type in ctx.adds.items():
-            values[name], problem = fit(type, fields.get(name), text=record.cells)
+        for name, declared in ctx.adds.items():
+            values[name], problem = fit(declared, fields.get(name), text=record.cells)
             if problem:
                 reason = "wrong type" if fields.get(name) is not None else "missing column"
                 self._reject(ctx, record, reason, column=name, error=problem)
@@ -194,12 +196,12 @@ class Read(SourceAction):
     def _batch(self, rows: list[tuple[Id, str, dict[str, Value]]], seen: Any, ctx: TableContext) -> pa.RecordBatch:
         """Rows as Arrow; those whose id came before are duplicates."""
         kept = []
-        for (id, place, values), again in zip(rows, seen.add([row[0] for row in rows]), strict=True):
+        for (row, place, values), again in zip(rows, seen.add([each[0] for each in rows]), strict=True):
             if again:
                 reason = "duplicate key" if self.key else "same content"
-                ctx.drop([mint(id, ctx.step, place)], Outcome.DUPLICATE, reason, [{"at": place, "dup_of": id}])
+                ctx.drop([mint(row, ctx.step, place)], Outcome.DUPLICATE, reason, [{"at": place, "dup_of": row}])
             else:
-                kept.append({"_id": id, "_parents": [], **values})
+                kept.append({"_id": row, "_parents": [], **values})
         return ctx.batch(kept)
 
     def _reject(self, ctx: TableContext, record: Record, reason: str, **detail: Value) -> None:
@@ -217,7 +219,7 @@ def _match(pattern: str) -> Iterator[tuple[str, Path]]:
         if kind != "documents":
             return
         root, prefix = shipped("documents"), f"{_SHIPPED}{kind}/"
-    for name in glob.glob(inner, root_dir=root, recursive=True):
+    for name in glob.glob(inner, root_dir=root, recursive=True):  # noqa: PTH207 - Path.glob takes no absolute pattern
         file = root / name
         if file.is_file() or file.suffix == ".lance":
             yield prefix + Path(name).as_posix(), file

@@ -35,7 +35,7 @@ class Record:
 
 
 def form(path: str | Path) -> str:
-    """The format of a file by its name: `jsonl`, `json`, `csv`, `tsv`, `parquet`, `lance`, `text`; empty where unknown."""
+    """The format by the name: `jsonl`, `json`, `csv`, `tsv`, `parquet`, `lance`, `text`; empty where unknown."""
     suffixes = Path(path).suffixes
     if suffixes and suffixes[-1].lower() in _COMPRESSED:
         suffixes.pop()
@@ -43,7 +43,7 @@ def form(path: str | Path) -> str:
 
 
 def records(path: Path, place: str, columns: frozenset[str]) -> Iterator[Record]:
-    """The records of a file that is called `place`, in order; an error in mid-file (a cut archive) is its last record."""
+    """The records of a file called `place`, in order; an error in mid-file (a cut archive) is its last record."""
     last = place
     try:
         for record in _READERS[form(path)](path, place, columns):

@@ -27,7 +27,7 @@ class Seen:
         """Add a batch; for each id whether it came before, in this batch or an earlier one."""
         import numpy as np
 
-        keys = np.fromiter((int(id[:16], 16) for id in ids), dtype=np.uint64, count=len(ids))
+        keys = np.fromiter((int(each[:16], 16) for each in ids), dtype=np.uint64, count=len(ids))
         unique, first = np.unique(keys, return_index=True)
         known = np.zeros(len(unique), dtype=bool)
         for run in self._runs:

@@ -27,13 +27,14 @@ _END = re.compile(
     rf"(?:[。！？]|…{{2,}})+[{_CLOSING}]*\s*"  # Chinese: nothing need follow
     rf"|(?<![.!?])[.!?]+[{_CLOSING}]*(?=\s)\s+"  # English: white space follows
 )
-_TITLES = frozenset(
-    "mr mrs ms dr prof st sr jr rev hon gen col lt sgt capt cmdr adm gov sen rep pres vs cf ca fl approx eq est eds "
-    "univ assn mt ft jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e ph.d".split()
-)
+_GO_ON = """
+    mr mrs ms dr prof st sr jr rev hon gen col lt sgt capt cmdr adm gov sen rep pres vs cf ca fl approx eq est eds
+    univ assn mt ft jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e ph.d
+"""
 """Abbreviations that a sentence goes on after."""
-_NUMBERED = frozenset("no nos vol pp fig figs sec ch art".split())
+_BEFORE_NUMBERS = "no nos vol pp fig figs sec ch art"
 """Abbreviations only before a number."""
+_TITLES, _NUMBERED = frozenset(_GO_ON.split()), frozenset(_BEFORE_NUMBERS.split())
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)$")
 
 

@@ -64,7 +64,7 @@ class Cost:
     rows: float = 1
     """Rows given for one input row, nothing rejected."""
     total: float | None = None
-    """Rows given in all, where that does not depend on the input (a sampler's `count`, a source that can tell cheaply)."""
+    """Rows given in all, where the input does not decide (a sampler's `count`, a source that can tell cheaply)."""
 
 
 class Scope(Protocol):
@@ -89,9 +89,15 @@ class Scope(Protocol):
         ...
 
     def published(
-        self, table: str, *, spec: str | None, run: str | None, with_vars: Mapping[str, Value], at: tuple[str | int, ...]
+        self,
+        table: str,
+        *,
+        spec: str | None,
+        run: str | None,
+        with_vars: Mapping[str, Value],
+        at: tuple[str | int, ...],
     ) -> Mapping[str, Type]:
-        """Columns of a table that another spec or a finished run publishes; empty (and a problem) where there is none."""
+        """Columns of a table that another spec or a finished run publishes; empty (and a problem) if there is none."""
         ...
 
     def prompt(self, name: str, at: tuple[str | int, ...]) -> PromptFile | None:
@@ -123,7 +129,7 @@ class Action(BaseModel):
     carries: ClassVar[bool] = True
     """Whether the columns of the input row carry forward; a group or a sampler starts afresh."""
     shorthand: ClassVar[str | None] = None
-    """Field that takes the whole value where the YAML gives a mapping that is itself the parameter (`filter`, `let`)."""
+    """Field that takes the whole value where the mapping in YAML is itself the parameter (`filter`, `let`)."""
 
     def keeps_id(self) -> bool:
         """True where every input row gives at most one row, which then keeps the id of its input."""
@@ -206,20 +212,26 @@ def _mentions(
     annotation: Any, metadata: list[Any], value: Any, at: tuple[str | int, ...]
 ) -> Iterator[tuple[MeaningName, tuple[str | int, ...], str]]:
     """Walk an annotation and its value side by side."""
-    from typing import get_args, get_origin
+    from types import UnionType
+    from typing import Union, get_args, get_origin
 
     if get_origin(annotation) is Annotated:
         inner, *extra = get_args(annotation)
         yield from _mentions(inner, [*metadata, *extra], value, at)
         return
-    meaning = next((m for m in metadata if isinstance(m, Meaning)), None)
     if value is None:
+        return
+    meaning = next((m for m in metadata if isinstance(m, Meaning)), None)
+    if meaning is None and get_origin(annotation) in (Union, UnionType):
+        yield from dict.fromkeys(each for one in get_args(annotation) for each in _mentions(one, metadata, value, at))
         return
     if meaning and isinstance(value, str):
         yield meaning.name, at, value
     elif isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
-            yield from _mentions(field.annotation, list(field.metadata), getattr(value, name), (*at, field.alias or name))
+            yield from _mentions(
+                field.annotation, list(field.metadata), getattr(value, name), (*at, field.alias or name)
+            )
     elif isinstance(value, Mapping):
         args = get_args(_member(annotation, Mapping)) or (Any, Any)
         for key, item in value.items():

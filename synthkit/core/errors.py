@@ -8,7 +8,7 @@ SynthkitError
 |   |-- TransportError   it may succeed later: the row stays pending
 |   `-- EngineDead       nothing can be asked any more: the run stops, resumably (exit 4)
 |-- ParseError     a reply that is not what `out:` declares: re-asked, then rejected
-`-- StoreError     the run directory; `StoreLocked` is a second writer (exit 3)
+`-- StoreError     the run directory; `StoreLocked` is a second writer (exit 3), `StoreFull` a full disk (exit 5)
 
 All problems of a spec are gathered before one SpecError is raised, so that a user mends them in one go.
 """
@@ -127,3 +127,9 @@ class StoreLocked(StoreError):
     """Another process writes this run."""
 
     exit_code = 3
+
+
+class StoreFull(StoreError):
+    """The disk is full: the run stops, everything acknowledged is kept, and it can be resumed."""
+
+    exit_code = 5

@@ -171,7 +171,7 @@ class Bounds:
 
 def _plain_schema(parse: Callable[[Any], Any]) -> CoreSchema:
     return core_schema.no_info_plain_validator_function(
-        parse, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json")
+        parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
     )
 
 
@@ -184,7 +184,7 @@ def _ends(value: Any, end: Callable[[Any], _Number]) -> tuple[_Number | None, _N
     if isinstance(value, str) and ".." in value:
         left, _, right = (part.strip() for part in value.partition(".."))
         if not left and not right:
-            raise ValueError("a range needs an end: write 4..8, ..600 or 3..")
+            raise ValueError("a range needs an end: write 4..8, 3.. or ..600")
         low = end(left) if left else None
         high = end(right) if right else None
         if low is not None and high is not None and low > high:
@@ -195,7 +195,7 @@ def _ends(value: Any, end: Callable[[Any], _Number]) -> tuple[_Number | None, _N
     except ValueError as error:
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             raise
-        raise ValueError(f"expected a range such as 4..8, ..600 or 3.., not {value!r}") from error
+        raise ValueError(f"expected a range such as 4..8, 3.. or ..600, not {value!r}") from error
     return number, number
 
 
@@ -205,5 +205,5 @@ def _within(number: float, low: float | None, high: float | None) -> bool:
 
 def _written(low: float | None, high: float | None) -> str:
     if low == high and low is not None:
-        return f"{low:.15g}"
-    return f"{'' if low is None else format(low, '.15g')}..{'' if high is None else format(high, '.15g')}"
+        return repr(low)
+    return f"{'' if low is None else repr(low)}..{'' if high is None else repr(high)}"

@@ -167,6 +167,14 @@ class Store(Protocol):
     """Reading side of a run; what actions and inspect see."""
 
     path: Path
+    layouts: Mapping[str, StepLayout]
+    """The steps of the run, in order: as described, else as `run.json` keeps them."""
+    state: dict[str, Any]
+    """Content of `run.json`; the key `layouts` is the store's own, the others belong to the layers above."""
+
+    def columns(self, step: str) -> Mapping[str, Type]:
+        """The visible columns of a step and their types."""
+        ...
 
     def scan(self, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """A step's visible columns (or some of them), joined along its ancestors, with `_id` and `_parents`."""
@@ -174,6 +182,18 @@ class Store(Protocol):
 
     def published(self, table: str, tag: str | None = None) -> pl.LazyFrame:
         """A published table, newest or as tagged."""
+        ...
+
+    def published_names(self) -> list[str]:
+        """Tables that were published."""
+        ...
+
+    def published_version(self, table: str, tag: str | None = None) -> int:
+        """The version that `published` would read now; `published(table, ...)` keeps it only while a tag names it."""
+        ...
+
+    def published_types(self, table: str, tag: str | None = None) -> Mapping[str, Type]:
+        """The columns of a published table and their types, `_id` left out."""
         ...
 
     def rejects(self) -> pl.LazyFrame:
@@ -193,11 +213,9 @@ class RunStore(Store, Protocol):
     """Writing side of a run; holds the lock while it is open."""
 
     journal: Journal
-    state: dict[str, Any]
-    """Content of `run.json`; call `save` after changing it."""
 
     def save(self) -> None:
-        """Write `run.json` atomically."""
+        """Write `run.json` atomically; call it after changing `state`."""
         ...
 
     def describe(self, layouts: Sequence[StepLayout]) -> None:
@@ -223,9 +241,28 @@ class RunStore(Store, Protocol):
         """Write a published table whole, if its rows changed; returns its row count."""
         ...
 
+    def tag(self, name: str) -> Mapping[str, int]:
+        """Let a tag name the newest version of every published table; returns the versions. A tag never moves."""
+        ...
+
+    def clean(self) -> Freed:
+        """Remove old untagged versions, files of writes that died and leftovers."""
+        ...
+
     async def close(self) -> None:
         """Flush the journal, save the state, release the lock."""
         ...
+
+
+@dataclass(slots=True)
+class Freed:
+    """What cleaning took and what it left."""
+
+    bytes: int = 0
+    files: list[str] = field(default_factory=list)
+    """Stray files that were removed."""
+    unused: list[str] = field(default_factory=list)
+    """Tables of steps that the run no longer has; they stay, for the user to decide."""
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ Calls are checked without a model and without a tool: about 60 us a call, with j
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cached_property
@@ -90,7 +91,8 @@ class Toolset(BaseModel):
     def prompt_view(self) -> list[dict[str, Any]]:
         """The tools as templates see them under `tools`: name, description, parameters."""
         return [
-            {"name": name, "description": tool.about, "parameters": tool.parameters} for name, tool in self.tools.items()
+            {"name": name, "description": tool.about, "parameters": tool.parameters}
+            for name, tool in self.tools.items()
         ]
 
     def problem(self, call: Mapping[str, Any] | None) -> str | None:
@@ -106,7 +108,9 @@ class Toolset(BaseModel):
             return f"name: there is no tool '{name}'; {hint}the tools are {', '.join(self.tools)}"
         if not isinstance(arguments, Mapping):
             return f"arguments of '{name}': not an object"
-        problems = sorted(self._validators[name].iter_errors(dict(arguments)), key=lambda error: list(map(str, error.path)))
+        problems = sorted(
+            self._validators[name].iter_errors(dict(arguments)), key=lambda error: list(map(str, error.path))
+        )
         if not problems:
             return None
         at = problems[0].json_path.removeprefix("$").removeprefix(".")
@@ -124,7 +128,7 @@ def load_toolset(path: Path | str) -> Toolset:
     if len(text) > _LARGEST_FILE:
         raise SpecError(Problem("a toolset file has at most 1 MB", Mark(str(path))))
     try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - _Loader is a SafeLoader
+        data = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark
         mark = Mark(str(path), at.line + 1, at.column + 1) if at else Mark(str(path))
@@ -165,12 +169,17 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not used in toolsets", self.peek_event().start_mark)
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not used in toolsets", mark)
         return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", __import__("re").compile("^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))

@@ -7,11 +7,12 @@ here. Each replica is an engine core process of its own, watched so that it dies
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from synthkit.core.engine import Completion, Load, Request, Role, Sample, Usage
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused
@@ -49,7 +50,7 @@ class VllmEngine:
         self._template: Any = None
         self._context = 0
         self._sequences = 0
-        self._refusals: tuple[type[Exception], ...] = (ValueError,)
+        self._refusals: tuple[type[Exception], ...] = (ValueError, TypeError)
 
     @property
     def window(self) -> int:
@@ -61,6 +62,7 @@ class VllmEngine:
         found = installed()
         for name, value in (QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if found.cpu else {})).items():
             os.environ.setdefault(name, value)
+        logging.getLogger("vllm").setLevel(logging.ERROR)  # it warns before it reads its own variable
         try:
             with self._reaper:
                 for index in range(self.config.replicas):
@@ -135,7 +137,7 @@ class VllmEngine:
             raise EngineError(f"vllm: {self.config.vllm!r} has no chat template; use an instruct model")
         self._context = first.vllm_config.model_config.max_model_len
         self._sequences = first.vllm_config.scheduler_config.max_num_seqs
-        self._refusals = (ValueError, getattr(vllm.exceptions, "VLLMClientError", ValueError))
+        self._refusals = (ValueError, TypeError, getattr(vllm.exceptions, "VLLMClientError", ValueError))
         self._adapters = {
             name: LoRARequest(name, number, path) for number, (name, path) in enumerate(self.config.loras.items(), 1)
         }
@@ -213,7 +215,7 @@ class VllmEngine:
                 "output_kind": kind,
             }
             return SamplingParams(**(options | role.extra))
-        except (*self._refusals, TypeError) as error:
+        except self._refusals as error:
             raise RequestRefused(f"vLLM does not take this request: {error}") from error
 
     async def _generate(self, engine: Any, tokens: list[int], params: Any, request: Request) -> Any:
@@ -260,7 +262,7 @@ def _completion(request: Request, output: Any, labels: Mapping[str, int], copies
     """What vLLM gave, as samples in order; a greedy reply stands for all `n`."""
     samples = []
     for each in sorted(output.outputs, key=lambda each: each.index):
-        finish = "length" if each.finish_reason == "length" and not labels else "stop"
+        finish: Literal["stop", "length"] = "length" if each.finish_reason == "length" and not labels else "stop"
         if labels:
             logprobs = {label: each.logprobs[0][token].logprob for label, token in labels.items()}
             samples.append(Sample(max(logprobs, key=lambda label: logprobs[label]), label_logprobs=logprobs))

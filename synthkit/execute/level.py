@@ -73,24 +73,26 @@ class Level:
         gates = gate_places(order, entries)
         sequence = 0
         async for batch in self._batches(source, order, ordered=bool(gates)):
-            memos = look_up(order, entries, batch)
+            memos = look_up(order, ((runtime, row, data) for runtime in entries for row, data in batch))
             for row, data in batch:
                 await self._admit(committer, bool(gates))
                 if self.scope.control.stopping:
                     return
-                mine = memos if memos else {}
-                self._begin(Tree(sequence, row, data, mine), entries, gates, committer)
+                tree = Tree(sequence, row, data, memos)
+                task = asyncio.create_task(self._grow(tree, order, entries, gates, committer))
+                self._active.add(task)
+                task.add_done_callback(self._ended)
                 sequence += 1
 
-    def _begin(
-        self, tree: Tree, entries: Sequence[NodeRuntime], gates: Sequence[GatePlace], committer: Committer
+    async def _grow(
+        self,
+        tree: Tree,
+        order: Sequence[NodeRuntime],
+        entries: Sequence[NodeRuntime],
+        gates: Sequence[GatePlace],
+        committer: Committer,
     ) -> None:
-        async def grow() -> None:
-            committer.add(await tree.grow(entries, gates))
-
-        task = asyncio.create_task(grow())
-        self._active.add(task)
-        task.add_done_callback(self._ended)
+        committer.add(await tree.grow(order, entries, gates))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._active.discard(task)

@@ -8,7 +8,7 @@ the rows before them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,18 @@ class Memo:
 
 
 Memos = dict[tuple[str, Id], Memo]
+Place = tuple[NodeRuntime, Id, Data]
+"""A row about to enter a step."""
 
 
-def look_up(order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime], batch: Sequence[tuple[Id, Data]]) -> Memos:
-    """Memos of a batch of source rows at every step of the level that has finished work."""
+def look_up(order: Sequence[NodeRuntime], places: Iterable[Place]) -> Memos:
+    """Memos of rows about to enter steps of the level, and of what became of them up to the next quota."""
     memos: Memos = {}
     if all(runtime.snapshot is None for runtime in order):
         return memos
-    inputs: dict[str, list[tuple[Id, Data]]] = {runtime.name: list(batch) for runtime in entries}
+    inputs: dict[str, list[tuple[Id, Data]]] = {}
+    for runtime, id, data in places:
+        inputs.setdefault(runtime.name, []).append((id, data))
     for runtime in order:
         rows = inputs.pop(runtime.name, [])
         if not rows or runtime.snapshot is None:

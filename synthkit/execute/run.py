@@ -7,8 +7,8 @@ level side by side. Published tables are written last and only by a whole run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from synthkit.execute.control import Control
 from synthkit.execute.engines import EnginePool
@@ -16,7 +16,7 @@ from synthkit.execute.level import Level
 from synthkit.execute.options import RunOptions
 from synthkit.execute.runtime import NodeRuntime, RunScope
 from synthkit.execute.tables import run_table
-from synthkit.plan import Graph, Node
+from synthkit.plan.graph import Graph, Node
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,6 +55,8 @@ class Executor:
         self.store = store
         self.options = options
         self.scope = RunScope(graph, store, pool, control)
+        self.published: dict[str, int] = {}
+        """Published tables and their rows, once the run is whole."""
         self._readers = readers
         self._on_step = on_step
 
@@ -75,7 +77,8 @@ class Executor:
             await asyncio.gather(sync, return_exceptions=True)
         if self.options.until is None:
             for table in self.graph.publish.values():
-                store.publish(table.name, table.node, list(table.columns), table.columns)
+                rows = store.publish(table.name, table.node, list(table.columns), table.columns)
+                self.published[table.name] = rows
             store.state["complete"] = True
         store.save()
 
@@ -103,8 +106,3 @@ class Executor:
         while True:
             await asyncio.sleep(1.0)
             await self.store.journal.sync()
-
-    @property
-    def figures(self) -> Mapping[str, Any]:
-        """Live counters by step, for progress."""
-        return self.scope.figures

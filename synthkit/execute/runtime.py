@@ -14,7 +14,7 @@ from synthkit.core.row import Row
 from synthkit.core.tokens import load_tokenizer
 from synthkit.core.types import Type, parse_type
 from synthkit.execute.quota import Gate
-from synthkit.plan import Graph, Node
+from synthkit.plan.graph import Graph, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -62,7 +62,6 @@ async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: l
 
     assert runtime.table is not None, "opened by run_table"
     pipe: queue.Queue[Any] = queue.Queue(maxsize=4)
-    fingerprint = runtime.node.fingerprint
     stopped = False
 
     def incoming() -> Iterator[Any]:
@@ -75,9 +74,7 @@ async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: l
         try:
             async for batch in batches:
                 runtime.figures.rows_out += batch.num_rows
-                for name, value in (("_fp", fingerprint), ("_in", mark)):
-                    batch = batch.append_column(name, pa.array([value] * batch.num_rows, pa.string()))
-                await _put(batch)
+                await _put(batch.append_column("_in", pa.array([mark] * batch.num_rows, pa.string())))
         except BaseException as error:
             await _put(error)
             raise

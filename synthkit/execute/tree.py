@@ -13,11 +13,9 @@ from dataclasses import dataclass, replace
 from synthkit.core.ids import Id
 from synthkit.core.outcome import Outcome, Reject
 from synthkit.execute.quota import Gate
-from synthkit.execute.reuse import Memos, as_visit, same
+from synthkit.execute.reuse import Memos, Place, as_visit, look_up, same
 from synthkit.execute.runtime import NodeRuntime
 from synthkit.execute.visit import Data, Visit, visit
-
-Place = tuple[NodeRuntime, Id, Data]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,9 @@ class Tree:
         self.visits: list[Visit] = []
         self._at_gates: dict[NodeRuntime, list[tuple[Visit, Data]]] = {}
 
-    async def grow(self, entries: Sequence[NodeRuntime], gates: Sequence[GatePlace]) -> list[Visit]:
+    async def grow(
+        self, order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime], gates: Sequence[GatePlace]
+    ) -> list[Visit]:
         """Run the row through the level's steps, `entries` first; all visits of the tree."""
         if not any(place.entry is not None and place.gate.full(self.data) for place in gates):
             await self._all([(runtime, self.row, self.data) for runtime in entries])
@@ -80,6 +80,7 @@ class Tree:
             else:
                 accepted = self._decide(place.runtime, place.gate)
             place.gate.passed()
+            self.memos = {**self.memos, **look_up(order, accepted)}
             await self._all(accepted)
         return self.visits
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synthkit.core.action import RowAction
-from synthkit.core.errors import EngineDead, RequestRefused, StoreError, TransportError
+from synthkit.core.errors import EngineDead, RequestRefused, SpecError, StoreError, TransportError
 from synthkit.core.ids import Id, mint
 from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.row import Child
@@ -81,7 +81,7 @@ async def visit(runtime: NodeRuntime, row_id: Id, data: Data) -> Visit:
         runtime.figures.reasons[f"pending: {error}"[:200]] += 1
     except RequestRefused as error:
         result.decline(error.reason, Outcome.FAILED, "engine", detail={"error": str(error)})
-    except (EngineDead, StoreError, Stopped, OSError, MemoryError):
+    except (EngineDead, StoreError, SpecError, Stopped, OSError, MemoryError):
         raise
     except Exception as error:
         result.decline(type(error).__name__, Outcome.FAILED, detail={"error": str(error)[:2000]})

@@ -44,7 +44,11 @@ def _python() -> Finding:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if (3, 11) <= sys.version_info[:2] <= (3, 12):
         return Finding(True, f"Python {version}")
-    return Finding(False, f"Python {version}: vLLM and Lance both have wheels for 3.11 and 3.12 only", ("python3.11 -m venv .venv",))
+    return Finding(
+        False,
+        f"Python {version}: vLLM and Lance both have wheels for 3.11 and 3.12 only",
+        ("python3.11 -m venv .venv",),
+    )
 
 
 def _engine(found: Mapping[str, str], gpu: bool) -> list[Finding]:

@@ -7,7 +7,7 @@ immutable and in topological order, so that executors, stores and printers fold 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -175,8 +175,14 @@ class Graph:
         return node
 
     def layouts(self) -> tuple[StepLayout, ...]:
-        """What the store must know, in topological order."""
-        return tuple(node.layout() for node in self.nodes.values())
+        """What the store must know, in topological order; a composite's name follows the node it stands for."""
+        return tuple(layout for node in self.nodes.values() for layout in (node.layout(), *self._aliases_of(node)))
+
+    def _aliases_of(self, node: Node) -> Iterator[StepLayout]:
+        """Layouts of the composites whose rows come from the node."""
+        for name, output in self.aliases.items():
+            if output == node.name:
+                yield StepLayout(name, node.fingerprint, {}, parents=(output,), keeps_id=True, alias=True)
 
     def levels(self) -> list[list[Node]]:
         """Nodes by stage; within one, in topological order."""

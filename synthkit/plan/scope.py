@@ -8,7 +8,7 @@ reported twice is one problem: actions ask for a template in `reads`, `check` an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.engine import Capability, Role
@@ -49,11 +49,6 @@ class World:
     subspecs: dict[str, Graph] = field(default_factory=dict)
     """By node."""
 
-    @property
-    def vars(self) -> Mapping[str, Value]:
-        """The spec's variables."""
-        return self.loaded.spec.vars
-
 
 @dataclass
 class StepScope:
@@ -64,22 +59,27 @@ class StepScope:
     step: str
     """Full name of the node."""
     columns: Mapping[str, Type]
+    """Columns of the input rows."""
     tables: Callable[[str], Mapping[str, Type] | None]
     """Columns of another step in scope; None where there is no such step."""
     prompts: dict[str, Prompt] = field(default_factory=dict)
     """Templates that were asked for."""
     expressions: dict[str, Expression] = field(default_factory=dict)
     """Expressions that were asked for."""
+    missing: frozenset[str] = frozenset()
+    """Columns that are read and not there: known to the action as `json`, and to no step below."""
+    silent: set[Path] = field(default_factory=set)
+    """Fields whose column is missing; what else is wrong with them follows from that."""
+    hushed: bool = False
+    """Whether something was left unsaid for that reason."""
+    vars: Mapping[str, Value] = field(init=False)
+    """The spec's variables."""
+    toolset: Toolset | None = field(init=False)
+    """The spec's tools."""
 
-    @property
-    def vars(self) -> Mapping[str, Value]:
-        """The spec's variables."""
-        return self.world.vars
-
-    @property
-    def toolset(self) -> Toolset | None:
-        """The spec's toolset."""
-        return self.world.loaded.spec.toolset
+    def __post_init__(self) -> None:
+        self.vars = self.world.loaded.spec.vars
+        self.toolset = self.world.loaded.spec.toolset
 
     def role(self, name: str) -> Role | None:
         """The role of that name; None (and a problem at the field that names it) where there is none."""
@@ -87,7 +87,9 @@ class StepScope:
         if name not in roles:
             action = self.spec_step.action
             places = [at for kind, at, text in action.mentions() if kind == "model" and text == name] if action else []
-            self.problem(f"there is no model {name!r}", places[0] if places else (), nearest(name, sorted(roles), "models"))
+            self.problem(
+                f"there is no model {name!r}", places[0] if places else (), nearest(name, sorted(roles), "models")
+            )
         return roles.get(name)
 
     def capabilities(self, role: str) -> frozenset[Capability]:
@@ -101,24 +103,24 @@ class StepScope:
         return self.tables(step) or {}
 
     def prompt(self, name: str, at: Path) -> Prompt | None:
-        """A template; None (and a problem at `at`) where there is none or it does not parse."""
+        """A template; None (and a problem at `at`, or in the template) where there is none or it does not parse."""
         try:
             found = self.world.prompts.get(name)
         except PromptNotFound as error:
-            self.problem(str(error), at, getattr(error, "help", None))
+            self.problem(error.message, at, error.help)
             return None
         except PromptSyntaxError as error:
-            self.world.problems.add(_of_template(error, self.problem_of(f"the template {name!r} cannot be used", at)))
+            self._inside(error, at)
             return None
         self.prompts[name] = found
         return found
 
     def expr(self, text: str, at: Path) -> Expression | None:
-        """A compiled expression; None (and a problem at `at`) where it does not parse."""
+        """A compiled expression; None (and a problem at the character that is wrong) where it does not parse."""
         try:
             found = compile_expression(text)
         except ExprSyntaxError as error:
-            self.problem(str(error), at)
+            self.problem_within(error.message, at, text, error.offset, error.help)
             return None
         self.expressions[text] = found
         return found
@@ -138,32 +140,60 @@ class StepScope:
     ) -> Mapping[str, Type]:
         """Columns of a table that another spec publishes; empty (and a problem) where there is none."""
         if spec is None:
-            return {}
+            return self._of_run(run or "", table, at)
         try:
             graph = self.world.open_spec(spec, with_vars)
         except SpecError as error:
-            for each in error.problems:
-                self.world.problems.add(each)
+            self._inside(error, at)
             return {}
         self.world.subspecs[self.step] = graph
         found = graph.publish.get(table)
         if found is None:
             self.problem(
-                f"{spec} publishes no table {table!r}", ("table",), nearest(table, sorted(graph.publish), "it publishes")
+                f"{spec} publishes no table {table!r}",
+                ("table",),
+                nearest(table, sorted(graph.publish), "it publishes"),
             )
             return {}
         return found.columns
 
+    def _of_run(self, run: str, table: str, at: Path) -> Mapping[str, Type]:
+        """Columns of a table of a finished run."""
+        from synthkit.plan.runs import published_columns
+
+        try:
+            return published_columns(run, table)
+        except SpecError as error:
+            for each in error.problems:
+                self.problem(each.message, at, each.help)
+            return {}
+
     def problem(self, message: str, at: Path = (), help: str | None = None) -> None:
         """Report something wrong at the field path `at` below the verb."""
+        if at and at in self.silent:
+            self.hushed = True
+            return
         self.world.problems.add(self.problem_of(message, at, help=help))
 
     def problem_of(self, message: str, at: Path = (), *, key: bool = False, help: str | None = None) -> Problem:
         """A problem with its place, not yet reported."""
         return self.spec_step.problem(message, at, key=key, help=help)
 
+    def problem_within(self, message: str, at: Path, text: str, offset: int, help: str | None = None) -> None:
+        """A problem at a character of the text at `at`, where the file has that text as it is."""
+        problem = self.problem_of(message, at, help=help)
+        mark, line = problem.mark, problem.source or ""
+        if mark and mark.column:
+            quote = int(line[mark.column - 1 : mark.column] in ("'", '"'))
+            if line.startswith(text, mark.column - 1 + quote):
+                problem = replace(problem, mark=replace(mark, column=mark.column + quote + offset))
+        self.world.problems.add(problem)
 
-def _of_template(error: PromptSyntaxError, at: Problem) -> Problem:
-    """The template's own place, by way of the step that uses it."""
-    problem: Problem = error.problem
-    return Problem(problem.message, problem.mark, problem.help, problem.source, (*at.via, *((at.mark,) if at.mark else ())))
+    def _inside(self, error: SpecError, at: Path) -> None:
+        """Problems of a file that the field at `at` names: in their own place, with this one in the help."""
+        used = f"used at {self.problem_of('', at).mark}"
+        for each in error.problems:
+            if each.mark is None:
+                self.problem(each.message, at, each.help)
+            else:
+                self.world.problems.add(replace(each, help=f"{each.help}; {used}" if each.help else used))

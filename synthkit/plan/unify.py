@@ -1,4 +1,4 @@
-"""The narrowest type that holds the values of two: for unions of steps, and for columns that `when` may leave as they were.
+"""The narrowest type for the values of two: for unions of steps, and for columns that `when` may leave as they were.
 
 Bounds widen, choices merge, `none` is admitted where either side or a missing column asks for it. Types whose Arrow
 forms differ do not unify: a union that turned numbers into text in silence would cost more than the error.

@@ -41,7 +41,10 @@ def read_composite(file: Path, verb: str) -> Composite:
         try:
             params[name] = read_param(name, declared)
         except SpecError as error:
-            problems.extend(site.problem(each.message, "params", name, help=each.help) for each in error.problems)
+            hint = f"a parameter may also be {', '.join(NAMES)}"
+            problems.extend(
+                site.problem(each.message, "params", name, help=each.help or hint) for each in error.problems
+            )
     if problems:
         raise SpecError(problems)
     return Composite(verb, keys.about, params, keys, document)

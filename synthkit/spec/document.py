@@ -95,7 +95,7 @@ class Document:
         """A problem at that path, with its source line and the origin of a referenced value."""
         origin = self.origin(path)
         told = f"the value comes from {origin}" if origin else None
-        hint = "; ".join(part for part in (help, told) if part) or None
+        hint = "; ".join(part for part in (help and help.rstrip("."), told) if part) if told else help
         return self.problem_at(message, self.mark(path, key=key), help=hint, via=via)
 
     def problem_at(self, message: str, mark: Mark, *, help: str | None = None, via: tuple[Mark, ...] = ()) -> Problem:

@@ -47,8 +47,8 @@ class Keys(BaseModel):
 
 
 def _as_list(value: Any) -> Any:
-    """One name stands for a list of one."""
-    return [value] if isinstance(value, str) else value
+    """One name stands for a list of one; a tuple, for strict validation below a validator knows no lists."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 class Quota(Keys):
@@ -71,7 +71,9 @@ class Quota(Keys):
 class StepKeys(Keys):
     """The keys that every step may have beside its verb."""
 
-    from_: Annotated[tuple[StepRef, ...], BeforeValidator(_as_list)] = Field(default=(), alias="from")
+    from_: Annotated[tuple[StepRef, ...], BeforeValidator(_as_list, json_schema_input_type=StepRef | list[StepRef])] = (
+        Field(default=(), alias="from")
+    )
     """The step it takes rows from; a list is a union of equal schemas, missing columns are null."""
     when: Expr | None = None
     """Rows for which this is false pass untouched; new columns are then null."""

@@ -54,6 +54,7 @@ class Search:
         names = {
             path.relative_to(folder).as_posix()
             for folder in self.folders(kind)
+            if folder.name == kind
             for pattern in ("*", "*/*")
             for path in folder.glob(pattern)
             if path.suffix in suffixes

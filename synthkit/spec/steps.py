@@ -13,7 +13,7 @@ from typing import Any
 
 from synthkit.core.action import Action, SourceAction
 from synthkit.core.errors import Mark, Problem, SpecError
-from synthkit.core.names import nearest
+from synthkit.core.names import guess, nearest
 from synthkit.core.row import Value
 from synthkit.spec.composite import read_composite, read_params
 from synthkit.spec.document import Site
@@ -26,6 +26,7 @@ INPUT = "input"
 """What an inner step calls the rows that come into its composite."""
 RESERVED = frozenset({INPUT, "rejects", "attempts", "completions", "published"})
 """Names that a run directory or a composite uses itself."""
+_VERBS = "`synthkit actions` lists the verbs"
 MAX_NESTING = 8
 """Composites within composites."""
 
@@ -48,7 +49,8 @@ class StepReader:
         for position, (name, body) in enumerate(raw.items()):
             here = site.at(name)
             if name in RESERVED:
-                self.report(here.problem(f"{name!r} cannot name a step: it is taken", key=True))
+                hint = f"taken are {', '.join(sorted(RESERVED))}"
+                self.report(here.problem(f"{name!r} cannot name a step", key=True, help=hint))
             if not isinstance(body, dict):
                 continue
             step = self.step(name, body, here, stack)
@@ -65,7 +67,7 @@ class StepReader:
         keys = validate(StepKeys, {k: v for k, v in body.items() if k in known}, site, f"step {name!r}")
         if isinstance(keys, list):
             self.problems.extend(keys)
-        if verb is None or isinstance(keys, list):
+        if verb is None:
             return None
         value = {} if body[verb] is None else body[verb]
         here = site.at(verb)
@@ -76,6 +78,8 @@ class StepReader:
             action = self.action(native, value, here, verb)
         elif file := self.verbs.composite(verb):
             call = self.call(file, verb, value, here, stack)
+        if isinstance(keys, list):
+            return None
         source = native is not None and issubclass(native, SourceAction)
         if source and keys.from_:
             self.report(site.problem(f"{verb!r} is a source: it has no `from`", "from", key=True, help="leave it out"))
@@ -102,8 +106,7 @@ class StepReader:
             )
             return None
         if not others:
-            known = ", ".join(self.verbs.names())
-            self.report(site.problem(f"step {name!r} has no verb", key=True, help=f"verbs: {known}"))
+            self.report(site.problem(f"step {name!r} has no verb", key=True, help=_VERBS))
             return None
         for key in others:
             if key in verbs:
@@ -113,15 +116,9 @@ class StepReader:
                     site.problem(f"step {name!r} has no key {key!r}", key, key=True, help=self.misplaced(key, verbs[0]))
                 )
             else:
-                known_names = [*self.verbs.names(), *keys_of(StepKeys)]
-                self.report(
-                    site.problem(
-                        f"there is no verb {key!r}",
-                        key,
-                        key=True,
-                        help=nearest(key, known_names, "verbs and keys of a step"),
-                    )
-                )
+                meant = guess(key, [*self.verbs.names(), *keys_of(StepKeys)])
+                hint = f"did you mean {meant!r}? {_VERBS}" if meant else _VERBS
+                self.report(site.problem(f"there is no verb {key!r}", key, key=True, help=hint))
         return verbs[0] if verbs else None
 
     def misplaced(self, key: str, verb: str) -> str:

@@ -110,6 +110,10 @@ class Variables(Mapping[str, Value]):
                 self.open.pop()
         return self.ready[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a variable; resolves nothing."""
+        return name in self.raw
+
     def __iter__(self) -> Iterator[str]:
         """Names, in the order of the file."""
         return iter(self.raw)

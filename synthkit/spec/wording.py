@@ -44,6 +44,8 @@ _WANTED = {
     "path": "a path",
 }
 """By the first word of pydantic's error type, where the type ends in `_type`, `_parsing` or the like."""
+_REPRESENTATION = frozenset({"tuple_type", "set_type", "frozen_set_type", "path_type", "date_type", "is_instance_of"})
+"""Kinds that YAML cannot write; below a "before" validator, pydantic is strict about them even with JSON input."""
 _BOUNDS = {
     "greater_than": "more than {gt}",
     "greater_than_equal": "at least {ge}",
@@ -61,7 +63,13 @@ def validate(
     try:
         return model.model_validate_json(orjson.dumps(data), strict=True)
     except ValidationError as error:
-        return list(_problems(error, model, data, site, what, shorthand))
+        failed = error
+    if any(each["type"] in _REPRESENTATION for each in failed.errors(include_url=False)):
+        try:
+            return model.model_validate_json(orjson.dumps(data))
+        except ValidationError as error:
+            failed = error
+    return list(_problems(failed, model, data, site, what, shorthand))
 
 
 def _problems(
@@ -86,10 +94,9 @@ def _path(error: ErrorDetails, value: Value) -> YamlPath:
     path: list[str | int] = []
     here: Any = value
     for part in error["loc"]:
-        if (isinstance(here, dict) and part in here) or (
-            isinstance(here, list) and isinstance(part, int) and part < len(here)
-        ):
-            here = here[part]
+        below: dict[Any, Value] = dict(enumerate(here)) if isinstance(here, list) else here
+        if isinstance(below, dict) and part in below:
+            here = below[part]
             path.append(part)
     if error["type"] == "missing":
         path.append(error["loc"][-1])
@@ -111,11 +118,13 @@ def _problem(
             f"{inside} lacks the key {str(path[-1])!r}", *shown[:-1], key=True, help=_about(owner, path[-1])
         )
     if first["loc"][-1] == "[key]":
-        return site.problem(f"the name {_written(path[-1])} {_told(errors, path[-1])}", *shown, key=True)
+        return site.problem(f"the name {path[-1]!r} must be {_limit(first)}", *shown, key=True)
     subject = repr(_key(shown)) if shown else what
     told = _told(errors, first["input"])
-    about = _about(owner, path[-1]) if path and isinstance(path[-1], str) else None
-    return site.problem(f"{subject} {told}" if told.startswith("must ") else f"{subject}: {told}", *shown, help=about)
+    about = _about(owner, path[-1], shown) if path and isinstance(path[-1], str) else None
+    return site.problem(
+        f"{subject} {told}" if told.startswith(("must ", "is ")) else f"{subject}: {told}", *shown, help=about
+    )
 
 
 def _told(errors: Sequence[ErrorDetails], given: Value) -> str:
@@ -124,6 +133,8 @@ def _told(errors: Sequence[ErrorDetails], given: Value) -> str:
     if own:
         return str(own.get("ctx", {}).get("error") or own["msg"])
     wanted = list(dict.fromkeys(_wanted(each) or _limit(each) for each in errors))
+    if errors[0]["type"] in ("too_short", "string_too_short") and not given:
+        return "is empty"
     hint = ""
     choices = [name for each in errors for name in _CHOICE.findall(str(each.get("ctx", {}).get("expected", "")))]
     if choices and isinstance(given, str) and (meant := guess(given, choices)):
@@ -190,11 +201,12 @@ def keys_of(model: type[BaseModel] | None) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
 
-def _about(model: type[BaseModel] | None, key: str | int) -> str | None:
-    """A field's docstring, for the help line."""
+def _about(model: type[BaseModel] | None, key: str | int, shown: YamlPath = ("",)) -> str | None:
+    """A field's docstring, for the help line; without its name where the value stands for the whole mapping."""
     for name, field in model.model_fields.items() if model else ():
         if key in (name, field.alias) and field.description:
-            return f"{key}: {' '.join(field.description.split())}"
+            text = " ".join(field.description.split())
+            return f"{key}: {text}" if shown else text
     return None
 
 

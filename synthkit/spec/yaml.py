@@ -288,6 +288,7 @@ def _worded(error: MarkedYAMLError, document: Document) -> tuple[str, Mark, str 
     if "cannot start any token" in problem:
         return f"a plain text cannot begin with {line[len(before) : len(before) + 1]!r}", mark, "quote it"
     if "end of stream" in problem or "document separator" in problem:
-        begun = f" that opens in line {error.context_mark.line + 1}" if error.context_mark else ""
-        return f"the quoted text{begun} is never closed", mark, None
+        start = error.context_mark or place
+        begun = Mark(document.file, start.line + 1, start.column + 1) if start else mark
+        return "the quoted text that begins here is never closed", begun, None
     return " ".join(f"{context}: {problem}".strip(": ").split()), mark, None

@@ -6,22 +6,13 @@ stay, and so do tables of steps the spec no longer has (they are named, for the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from synthkit.core.store import Freed
 from synthkit.store.dataset import Dataset
 
-
-@dataclass(slots=True)
-class Freed:
-    """What cleaning took and what it left."""
-
-    bytes: int = 0
-    files: list[str] = field(default_factory=list)
-    """Stray files that were removed."""
-    unused: list[str] = field(default_factory=list)
-    """Tables of steps that the run no longer has; they stay."""
+_OWN = frozenset({"rejects", "completions", "attempts"})
 
 
 def clean(run: Path, steps: frozenset[str]) -> Freed:
@@ -34,11 +25,8 @@ def clean(run: Path, steps: frozenset[str]) -> Freed:
         freed.bytes += dataset.clean(timedelta(0), orphans=True)
         if path.parent == run and path.stem not in steps and path.stem not in _OWN:
             freed.unused.append(path.stem)
-    for stray in [*run.glob("*.new"), *run.glob("wal/*.seg")]:
+    for stray in run.glob("*.new"):
         freed.bytes += stray.stat().st_size
         freed.files.append(str(stray.relative_to(run)))
         stray.unlink()
     return freed
-
-
-_OWN = frozenset({"rejects", "completions", "attempts"})

@@ -192,7 +192,7 @@ def read(payload: bytes) -> JournalRecord:
 def clean(value: Any) -> Any:
     """The value with lone surrogates (a model may write half a character) replaced, which no file can hold."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode() if not value.isascii() else value
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Mapping):
         return {clean(key): clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -246,17 +246,13 @@ def _table(hi: Halves, lo: Halves, records: Sequence[JournalRecord]) -> Any:
         "samples": [[stored(sample) for sample in r.samples] for r in records],
         **{name: [getattr(r, name) for r in records] for name in _FIELDS},
     }
-    return pa.Table.from_arrays(
-        [pa.array(columns[field.name], type=field.type) for field in SCHEMA], schema=SCHEMA
-    )
+    return pa.Table.from_arrays([pa.array(columns[field.name], type=field.type) for field in SCHEMA], schema=SCHEMA)
 
 
 def _halves(keys: Sequence[bytes]) -> tuple[Halves, Halves]:
     return pack([key.hex() for key in keys])
 
 
-def _run(
-    hi: Halves, lo: Halves, first: npt.NDArray[np.uint32], position: npt.NDArray[np.uint32]
-) -> _Run:
+def _run(hi: Halves, lo: Halves, first: npt.NDArray[np.uint32], position: npt.NDArray[np.uint32]) -> _Run:
     order = np.argsort(hi, kind="stable")
     return _Run(hi[order], lo[order], first[order], position[order])

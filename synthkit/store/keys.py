@@ -57,7 +57,7 @@ def pack_array(array: Any, *, optional: bool = False) -> tuple[Halves, Halves]:
     if int(digits.max()) == 255:
         row = int(np.argmax(digits.reshape(count, 32).max(axis=1) == 255))
         raise _malformed(array[row].as_py())
-    return _halves((digits[0::2] << 4) | digits[1::2])
+    return _halves(((digits[0::2] << 4) | digits[1::2]).astype(np.uint8, copy=False))
 
 
 def unpack(hi: Halves, lo: Halves) -> list[Id]:
@@ -112,12 +112,13 @@ class SortedKeys:
 
     def first_places(self) -> npt.NDArray[np.uint32]:
         """For each distinct id, the first place where it stands."""
-        begins = np.concatenate([np.zeros(min(len(self._ends), 1), np.uint32), self._ends[:-1]])
+        begins = np.zeros(len(self._ends), dtype=np.int64)
+        begins[1:] = self._ends[:-1]
         return self.order[begins]
 
     def last_places(self) -> npt.NDArray[np.uint32]:
         """For each distinct id, the last place where it stands."""
-        return self.order[self._ends - 1]
+        return self.order[self._ends.astype(np.int64) - 1]
 
     def _begin(self, index: int) -> int:
         return int(self._ends[index - 1]) if index else 0

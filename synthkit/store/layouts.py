@@ -18,7 +18,7 @@ def dump(layout: StepLayout) -> dict[str, Any]:
     return {
         "name": layout.name,
         "fingerprint": layout.fingerprint,
-        "adds": {name: str(type) for name, type in layout.adds.items()},
+        "adds": {name: str(declared) for name, declared in layout.adds.items()},
         "parents": list(layout.parents),
         "carries": layout.carries,
         "keeps_id": layout.keeps_id,
@@ -49,10 +49,10 @@ def visible(layouts: Mapping[str, StepLayout], step: str) -> dict[str, Type]:
     columns: dict[str, Type] = {}
     if layout.carries:
         for parent in layout.parents if layout.union else layout.parents[:1]:
-            for name, type in visible(layouts, parent).items():
-                columns.setdefault(name, type)
+            for name, declared in visible(layouts, parent).items():
+                columns.setdefault(name, declared)
     columns |= layout.adds
-    return {name: type for name, type in columns.items() if name not in layout.hidden}
+    return {name: declared for name, declared in columns.items() if name not in layout.hidden}
 
 
 def find(layouts: Mapping[str, StepLayout], step: str) -> StepLayout:

@@ -37,9 +37,7 @@ class RunLock:
                 f"{self.path} cannot be locked ({error}); use a file system that supports flock (--out)"
             ) from error
         os.ftruncate(self._fd, 0)
-        os.pwrite(
-            self._fd, orjson.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}), 0
-        )
+        os.pwrite(self._fd, orjson.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}), 0)
         _close_in_children(weakref.ref(self))
 
     def release(self) -> None:

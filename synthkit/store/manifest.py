@@ -39,7 +39,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def fresh() -> dict[str, Any]:
     """The content of a new `run.json`."""
-    return {"format": FORMAT, "created": time.time(), "steps": []}
+    return {"format": FORMAT, "created": time.time(), "layouts": []}
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from synthkit.core.errors import StoreError
 from synthkit.core.ids import Id, digest
+from synthkit.core.types import parse_type
 from synthkit.core.types.arrow import arrow_schema
 from synthkit.store.dataset import Dataset, metadata, reader
 
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 
 _BATCH = 16_384
 _DIGEST = "synthkit.digest"
-TYPES = "synthkit.types"
-"""Schema metadata: column -> declared type, as JSON."""
-STEP = "synthkit.step"
-"""Schema metadata: the step that was published."""
+_TYPES = "synthkit.types"
+_STEP = "synthkit.step"
 
 
 class Published:
@@ -54,10 +53,12 @@ class Published:
         dataset = self.open(table)
         return dataset.scan(self._version(table, dataset, tag))
 
-    def schema(self, table: str, tag: str | None = None) -> Any:
-        """The Arrow schema, whose metadata holds the declared types."""
+    def types(self, table: str, tag: str | None = None) -> dict[str, Type]:
+        """Column -> declared type, `_id` left out."""
         dataset = self.open(table)
-        return dataset.handle.checkout_version(self._version(table, dataset, tag)).schema
+        schema = dataset.handle.checkout_version(self._version(table, dataset, tag)).schema
+        declared = orjson.loads(metadata(schema, _TYPES) or "{}")
+        return {name: parse_type(text) for name, text in declared.items()}
 
     def version(self, table: str, tag: str | None = None) -> int:
         """The version number that `scan` would read now."""
@@ -71,8 +72,8 @@ class Published:
             [pa.field("_id", pa.string()), *arrow_schema(types)],
             metadata={
                 _DIGEST: content,
-                STEP: step,
-                TYPES: orjson.dumps({name: str(type) for name, type in types.items()}).decode(),
+                _STEP: step,
+                _TYPES: orjson.dumps({name: str(declared) for name, declared in types.items()}).decode(),
             },
         )
         path = self.directory / f"{table}.lance"
@@ -87,7 +88,7 @@ class Published:
     def tag(self, name: str) -> dict[str, int]:
         """Let a tag name the newest version of every table; returns the versions."""
         datasets = {table: self.open(table) for table in self.names()}
-        taken = [table for table, dataset in datasets.items() if dataset.tags().get(name, dataset.version) != dataset.version]
+        taken = [table for table, one in datasets.items() if one.tags().get(name, one.version) != one.version]
         if taken:
             raise StoreError(
                 f"tag {name!r} already names another version of {', '.join(taken)}; a tag never moves: choose another"
@@ -101,7 +102,9 @@ class Published:
             return dataset.version
         tags = dataset.tags()
         if tag not in tags:
-            raise StoreError(f"published table {table!r} has no tag {tag!r}; it has {', '.join(sorted(tags)) or 'none'}")
+            raise StoreError(
+                f"published table {table!r} has no tag {tag!r}; it has {', '.join(sorted(tags)) or 'none'}"
+            )
         return tags[tag]
 
 
@@ -128,8 +131,3 @@ def selected(types: Mapping[str, Type], columns: Sequence[str]) -> dict[str, Typ
     if missing:
         raise StoreError(f"no type is known for {', '.join(missing)}; known: {', '.join(types) or 'none'}")
     return {name: types[name] for name in columns}
-
-
-def published_types(schema: Any) -> dict[str, str]:
-    """Column -> declared type of a published table."""
-    return dict(orjson.loads(metadata(schema, TYPES) or "{}"))

@@ -1,7 +1,7 @@
 """Everything that was not kept: one table for all steps of a run.
 
-Lines of older fingerprints stay as long as that fingerprint's rows do, so that going back to it finds its decisions too;
-reading shows the fingerprints that are in force. A line written twice (a killed run decides again) is one when read,
+Lines of older fingerprints stay as long as that fingerprint's rows do, so that going back to it finds its decisions
+too; reading shows the fingerprints that are in force. A line written twice (a killed run decides again) is one when read,
 by (step, row, sample, key, attempt): the last wins.
 """
 

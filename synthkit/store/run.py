@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import StoreError
 from synthkit.core.ids import Id
-from synthkit.core.store import StepLayout
+from synthkit.core.store import Freed, StepLayout
 from synthkit.store import layouts as layout_codec
 from synthkit.store import manifest
 from synthkit.store.attempts import Attempts
-from synthkit.store.clean import Freed, clean
+from synthkit.store.clean import clean
 from synthkit.store.completions import SCHEMA as COMPLETIONS
 from synthkit.store.journal import LanceJournal
 from synthkit.store.lock import RunLock
-from synthkit.store.published import Published, content_digest, selected
+from synthkit.store.published import Published, selected
 from synthkit.store.rejects import Rejects
 from synthkit.store.scan import scan
 from synthkit.store.steps import LanceStep, version_of
@@ -58,7 +58,7 @@ class LanceRun:
         try:
             known = (path / MANIFEST).exists()
             self.state: dict[str, Any] = manifest.load(path / MANIFEST) if known else manifest.fresh()
-            self.layouts = {each["name"]: layout_codec.load(each) for each in self.state["steps"]}
+            self.layouts = {each["name"]: layout_codec.load(each) for each in self.state["layouts"]}
             if write:
                 self._writer = Writer()
                 if not known:
@@ -79,10 +79,6 @@ class LanceRun:
         """The visible columns of a step and their types."""
         return layout_codec.visible(self.layouts, step)
 
-    def digest(self, step: str, columns: Sequence[str] | None = None) -> Id:
-        """An order-free digest of what `scan` gives (without `_parents`); equal rows give equal digests."""
-        return content_digest(self.scan(step, columns).drop("_parents"))[0]
-
     def published(self, table: str, tag: str | None = None) -> pl.LazyFrame:
         """A published table, newest or as tagged."""
         return self._published.scan(table, tag)
@@ -91,16 +87,16 @@ class LanceRun:
         """The version that `published` would read now."""
         return self._published.version(table, tag)
 
-    def published_schema(self, table: str, tag: str | None = None) -> Any:
-        """The Arrow schema of a published table; its metadata holds the declared types."""
-        return self._published.schema(table, tag)
+    def published_types(self, table: str, tag: str | None = None) -> dict[str, Type]:
+        """The columns of a published table and their types, `_id` left out."""
+        return self._published.types(table, tag)
 
     def published_names(self) -> list[str]:
         """Tables that were published."""
         return self._published.names()
 
     def rejects(self) -> pl.LazyFrame:
-        """Everything that was not kept under the fingerprints in force, one line per (step, row, sample, key, attempt)."""
+        """Everything not kept under the fingerprints in force, one line per (step, row, sample, key, attempt)."""
         rejects = self._rejects if self._writer else Rejects(self._rejects.path)
         return rejects.scan({name: layout.fingerprint for name, layout in self.layouts.items()})
 
@@ -137,7 +133,7 @@ class LanceRun:
         self.layouts = {layout.name: layout for layout in layouts}
         self._tables = {name: table for name, table in self._tables.items() if self.layouts.get(name) == table.layout}
         if self._writer is not None:
-            self.state["steps"] = [layout_codec.dump(layout) for layout in layouts]
+            self.state["layouts"] = [layout_codec.dump(layout) for layout in layouts]
             self.save()
 
     def table(self, step: str) -> LanceStep:

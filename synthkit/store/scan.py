@@ -1,7 +1,7 @@
 """Reading a step: its own columns joined with those of its ancestors, lazily and only as far as they are asked for.
 
-A step that keeps ids and adds nothing that is wanted is skipped over, so that ten filters in a row cost no join. Joins keep
-the order of the step's table and are left joins, so that the number of rows does not depend on the columns asked for.
+A step that keeps ids and adds nothing that is wanted is skipped over, so that ten filters in a row cost no join. Joins
+keep the order of the step's table and are left joins, so that the number of rows does not depend on the columns asked for.
 The parents' side of a join is held in memory while it runs: about the size of the joined columns.
 """
 
@@ -80,9 +80,7 @@ def _union(
     return pl.concat(branches, how="diagonal_relaxed")
 
 
-def _joined(
-    layouts: Layouts, tables: Tables, rows: pl.LazyFrame, parent: str, wanted: Sequence[str]
-) -> pl.LazyFrame:
+def _joined(layouts: Layouts, tables: Tables, rows: pl.LazyFrame, parent: str, wanted: Sequence[str]) -> pl.LazyFrame:
     """The rows with columns of their parent, found by the key column, which goes."""
     if not wanted:
         return rows.drop(_KEY)

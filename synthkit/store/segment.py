@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from synthkit.core.errors import StoreError
+from synthkit.core.errors import StoreFull
 from synthkit.store.manifest import sync_directory
 from synthkit.store.writer import disk_error
 
@@ -43,7 +43,7 @@ class Segment:
             raise disk_error(error) from error
         if written != len(frame):
             os.ftruncate(self._fd, self.size)
-            raise StoreError(f"{self.path} could not be extended: the disk is full; free space, then run again")
+            raise StoreFull(f"{self.path} could not be extended: the disk is full; free space, then run again")
         at = self.size + _HEADER.size
         self.size += len(frame)
         self._unsynced = True

@@ -66,8 +66,8 @@ class LanceSnapshot:
         found: list[Done | None] = []
         for index, (at, out) in enumerate(zip(kept.tolist(), rejected.tolist(), strict=True)):
             if at >= 0:
-                input = "" if out >= 0 else kept_inputs[index]
-                found.append(Done(input, self._kept.places(at)))
+                hashed = "" if out >= 0 else kept_inputs[index]
+                found.append(Done(hashed, self._kept.places(at)))
             elif out >= 0:
                 line = int(self._rejected_line[out])
                 outcome = Outcome(self._outcome[line].as_py())
@@ -87,7 +87,7 @@ class LanceSnapshot:
         ids, parents = (table.column(name).to_pylist() for name in ("_id", "_parents"))
         values = decode(table.select(list(self._adds)), self._adds) if self._adds else [{} for _ in ids]
         rows = [
-            {"_id": id, "_parents": of, **columns} for id, of, columns in zip(ids, parents, values, strict=True)
+            {"_id": row_id, "_parents": of, **columns} for row_id, of, columns in zip(ids, parents, values, strict=True)
         ]
         return [dict(rows[index]) for index in inverse.tolist()]
 

@@ -1,9 +1,9 @@
 """One step's table: `_id`, `_parents`, `_fp`, `_in` and only the columns the step adds.
 
-Each fingerprint is a run of Lance versions with its own schema; leaving one tags its newest version `fp-<12 hex>`, coming
-back restores it, and the last three are kept. The table is the only authority on what is done: a batch of whole parents
-is one commit (4-6 ms), and the order of the commits in `write` is what makes a kill between any two harmless. Where rows
-do not keep their parent's id, a private column `_parent` holds it, for deletes and joins.
+Each fingerprint is a run of Lance versions with its own schema; leaving one tags its newest version `fp-<12 hex>`,
+coming back restores it, and the last three are kept. The table is the only authority on what is done: a batch of whole
+parents is one commit (2-6 ms), and the order of the commits in `write` is what makes a kill between any two harmless.
+Where rows do not keep their parent's id, a private column `_parent` holds it, for deletes and joins.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def table_schema(layout: StepLayout) -> Any:
         columns.append(pa.field("_parent", pa.string()))
     if layout.union:
         columns.append(pa.field("_branch", pa.string()))
-    adds = {name: str(type) for name, type in layout.adds.items()}
+    adds = {name: str(declared) for name, declared in layout.adds.items()}
     return pa.schema(
         [*columns, *arrow_schema(layout.adds)],
         metadata={FINGERPRINT: layout.fingerprint, "synthkit.adds": orjson.dumps(adds).decode()},
@@ -119,17 +119,22 @@ class LanceStep:
         rejected = self._rejects.rows(self.layout.name, self.layout.fingerprint)
         return LanceSnapshot(pinned, parent_column(self.layout), self.layout.adds, rejected)
 
-    async def write(self, rows: Sequence[Mapping[str, Any]], rejects: Sequence[Reject], stale: Sequence[Id] = ()) -> None:
+    async def write(
+        self, rows: Sequence[Mapping[str, Any]], rejects: Sequence[Reject], stale: Sequence[Id] = ()
+    ) -> None:
         """Commit a batch of whole parents; returns when all of it is on disk."""
         if self._writer is None or self._dataset is None:
             raise StoreError(f"the run was opened for reading; step {self.layout.name!r} cannot be written")
         await self._writer.run(self._write, self._dataset, list(rows), list(rejects), list(stale))
 
     async def replace(self, batches: Iterable[Any] | None, rejects: Sequence[Reject]) -> None:
-        """A table step's result: the whole table and this step's rejects, anew (`None` keeps the rows)."""
+        """A table step's result: the whole table and this step's rejects, anew (`None` keeps the rows).
+
+        `rejects` is read after the last batch, so it may grow while the batches are made.
+        """
         if self._writer is None or self._dataset is None:
             raise StoreError(f"the run was opened for reading; step {self.layout.name!r} cannot be written")
-        await self._writer.run(self._replace, self._dataset, batches, list(rejects))
+        await self._writer.run(self._replace, self._dataset, batches, rejects)
 
     def finish(self) -> None:
         """Tag the newest version for its fingerprint and let go of the pinned one; called when the run closes."""
@@ -145,9 +150,7 @@ class LanceStep:
         dataset.tag(_IN_USE)  # or a run of many hours would clean the version it still reads
         return dataset.pin()
 
-    def _write(
-        self, dataset: Dataset, rows: list[Mapping[str, Any]], rejects: list[Reject], stale: list[Id]
-    ) -> None:
+    def _write(self, dataset: Dataset, rows: list[Mapping[str, Any]], rejects: list[Reject], stale: list[Id]) -> None:
         batch = self._batch(rows) if rows else None
         if stale:
             self._rejects.delete(self.layout.name, self.layout.fingerprint, stale)
@@ -157,11 +160,17 @@ class LanceStep:
         if batch is not None:
             dataset.append(batch)
 
-    def _replace(self, dataset: Dataset, batches: Iterable[Any] | None, rejects: list[Reject]) -> None:
+    def _replace(self, dataset: Dataset, batches: Iterable[Any] | None, rejects: Sequence[Reject]) -> None:
+        if batches is not None:
+            failed: list[BaseException] = []
+            try:
+                dataset.overwrite(reader(self._schema, self._complete(batches, failed)), self._schema)
+            except Exception:
+                if failed:
+                    raise failed[0] from None  # Lance hides what the iterable raised
+                raise
         self._rejects.delete(self.layout.name, self.layout.fingerprint)
         self._rejects.append(rejects, self.layout.fingerprint)
-        if batches is not None:
-            dataset.overwrite(reader(self._schema, self._complete(batches)), self._schema)
 
     def _batch(self, rows: list[Mapping[str, Any]]) -> Any:
         """Plain rows as an Arrow table with all columns of this one."""
@@ -177,11 +186,15 @@ class LanceStep:
             columns |= {name: added.column(name) for name in added.schema.names}
         return self._fill(columns, len(rows))
 
-    def _complete(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Batches of an action with the private columns filled in."""
-        for batch in batches:
-            columns = {name: batch.column(name) for name in batch.schema.names}
-            yield from self._fill(columns, batch.num_rows).to_batches()
+    def _complete(self, batches: Iterable[Any], failed: list[BaseException]) -> Iterator[Any]:
+        """Batches of an action with the private columns filled in; what it raises is kept in `failed` too."""
+        try:
+            for batch in batches:
+                columns = {name: batch.column(name) for name in batch.schema.names}
+                yield from self._fill(columns, batch.num_rows).to_batches()
+        except BaseException as error:
+            failed.append(error)
+            raise
 
     def _fill(self, columns: dict[str, Any], count: int) -> Any:
         pack_array(columns["_id"])

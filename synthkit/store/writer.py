@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from synthkit.core.errors import StoreError
+from synthkit.core.errors import StoreError, StoreFull
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Writer:
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Wait for the function, blocking."""
-        return self._thread.submit(guarded, function, *args, **kwargs).result()
+        return self._thread.submit(lambda: guarded(function, *args, **kwargs)).result()
 
     def close(self) -> None:
         """Finish what was submitted and end the thread."""
@@ -49,7 +49,7 @@ def guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def disk_error(error: OSError) -> StoreError:
     """A failed write or read as a StoreError."""
     if error.errno == errno.ENOSPC or "No space left" in str(error):
-        return StoreError(
+        return StoreFull(
             "the disk is full; everything acknowledged so far is kept: free space, then run again to go on"
         )
     return StoreError(f"the run directory cannot be read or written: {error}")

@@ -159,7 +159,7 @@ class ScriptedEngine:
             )
         samples = [reply if isinstance(reply, Sample) else Sample(reply) for reply in replies]
         if request.labels:
-            samples = [_labelled(request, index, sample) for index, sample in enumerate(samples)]
+            return [_labelled(request, index, sample) for index, sample in enumerate(samples)]
         most = request.role.max_tokens * 4
         return [Sample(s.text[:most], "length", s.reasoning) if len(s.text) > most else s for s in samples]
 

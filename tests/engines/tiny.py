@@ -14,6 +14,7 @@ TEMPLATE = (
     "{%- if add_generation_prompt %}<|im_start|>assistant\n"
     "{%- if enable_thinking is defined and not enable_thinking %}\n<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
+WORDS = "yes no supported not the river bridge was opened in name year question answer reason final true false"
 HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, MLP, CONTEXT = 64, 2, 4, 2, 32, 192, 1024
 
 
@@ -53,9 +54,7 @@ def _tokenizer(folder: Path) -> int:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     random = Random(0)
-    words = (
-        "yes no supported not the river bridge was opened in name year question answer reason final true false".split()
-    )
+    words = WORDS.split()
     lines = [" ".join(random.choices(words, k=8)) for _ in range(400)] + ["yes", "no", '{"a": 1}'] * 50
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -38,7 +38,7 @@ def make_documents(path: Path, count: int) -> None:
     with path.open("w") as file:
         for number in range(count):
             text = " ".join(rng.choice(words) for _ in range(30))
-            file.write(json.dumps({"id": f"d{number}", "title": f"Place {number}", "text": text}) + "\n")
+            file.write(json.dumps({"id": f"d{number}", "title": f"Place {number}", "body": text}) + "\n")
 
 
 def command(folder: Path, out: Path, log: Path) -> list[str]:
@@ -75,10 +75,10 @@ def tables(out: Path) -> dict[str, list[str]]:
     run = synthkit.open(out)
     found = {}
     for name in TABLES:
-        frame = run.steps[name].collect().sort("_id")
+        frame = run.store.scan(name).collect().sort("_id")
         found[name] = sorted(json.dumps(row, sort_keys=True, default=str) for row in frame.to_dicts())
     for name in ("questions", "topics"):
-        frame = run.published(name).collect()
+        frame = run.store.published(name).collect()
         found[f"published/{name}"] = sorted(json.dumps(row, sort_keys=True, default=str) for row in frame.to_dicts())
     rejects = run.rejects.select("step", "row", "sample", "key", "outcome", "reason").collect()
     found["rejects"] = sorted(json.dumps(row, sort_keys=True, default=str) for row in rejects.to_dicts())

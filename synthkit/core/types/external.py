@@ -32,12 +32,10 @@ def resolve(path: str) -> Any:
 def schema(path: str) -> dict[str, Any]:
     """The JSON Schema of the type, without references."""
     found = resolve(path)
-    if _is_model(found):
-        raw = found.model_json_schema()
-        return _inlined(raw, raw.get("$defs", {}), 0, path)
-    term = _term_schema(found)
-    if term is not None:
-        return _inlined(term, term.get("$defs", {}), 0, path)
+    raw = found.model_json_schema() if _is_model(found) else _term_schema(found)
+    if raw is not None:
+        closed: dict[str, Any] = _inlined(raw, raw.get("$defs", {}), 0, path)
+        return closed
     return {"type": "string", "pattern": f"^({_regex(found)})$"}
 
 
@@ -53,10 +51,11 @@ def read(path: str, value: Any) -> Any:
             first = error.errors(include_url=False)[0]
             at = ".".join(str(part) for part in first["loc"])
             raise ParseError(f"{at}: {first['msg']}" if at else first["msg"]) from None
-    if _term_schema(found) is not None:
+    term = _term_schema(found)
+    if term is not None:
         from jsonschema import Draft202012Validator
 
-        problem = next(iter(Draft202012Validator(_term_schema(found)).iter_errors(value)), None)
+        problem = next(iter(Draft202012Validator(term).iter_errors(value)), None)
         if problem is not None:
             raise ParseError(f"{problem.json_path[2:]}: {problem.message}" if problem.path else problem.message)
         return value
@@ -89,7 +88,7 @@ def _term_schema(found: Any) -> dict[str, Any] | None:
     import json
 
     text = getattr(found, "schema", None) if _is_term(found) else None
-    return json.loads(text) if isinstance(text, str) else None
+    return dict(json.loads(text)) if isinstance(text, str) else None
 
 
 def _regex(found: Any) -> str | None:

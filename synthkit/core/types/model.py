@@ -172,7 +172,7 @@ class Object(Type):
         return list(self.fields.items()) == list(other.fields.items())
 
     def __str__(self) -> str:
-        return "{" + ", ".join(f"{name}: {type}" for name, type in self.fields.items()) + "}"
+        return "{" + ", ".join(f"{name}: {of}" for name, of in self.fields.items()) + "}"
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,9 @@ def _declared(declared: Any, at: Path, depth: int) -> Type:
     if declared is None:
         raise TypeSyntaxError("a type is missing here", at, help="e.g. str, int(1..5), pass|fail, [str]")
     raise TypeSyntaxError(
-        f"a type is text, a mapping or a list, not {declared!r}", at, help='choices that look like numbers are quoted: "1"|"2"'
+        f"a type is text, a mapping or a list, not {declared!r}",
+        at,
+        help='choices that look like numbers are quoted: "1"|"2"',
     )
 
 
@@ -103,7 +105,7 @@ def _declared_list(declared: list[Any], at: Path, depth: int) -> Type:
         raise TypeSyntaxError(
             f"a list has one item type, this has {len(declared)}",
             at,
-            help="write [T], with bounds \"[T](1..8)\" or [T, 1..8]",
+            help='write [T], with bounds "[T](1..8)" or [T, 1..8]',
         )
     return ListOf(_declared(declared[0], (*at, 0), depth + 1))
 
@@ -111,9 +113,9 @@ def _declared_list(declared: list[Any], at: Path, depth: int) -> Type:
 @lru_cache(maxsize=1024)
 def _parse_text(text: str, depth: int) -> Type:
     scanner = _Scanner(text, depth)
-    type = scanner.type()
+    found = scanner.type()
     scanner.end()
-    return type
+    return found
 
 
 def _field_problem(name: Any) -> str | None:
@@ -207,7 +209,7 @@ class _Scanner:
         near = get_close_matches(word, NAMES, 1, 0.5)
         hint = f"did you mean '{near[0]}'? " if near else ""
         return self.fail(
-            f"unknown type '{word}'", at, help=f'{hint}types are {", ".join(NAMES[:-1])}, a|b|c, T|none, [T], {{k: T}}'
+            f"unknown type '{word}'", at, help=f"{hint}types are {', '.join(NAMES[:-1])}, a|b|c, T|none, [T], {{k: T}}"
         )
 
     def member(self) -> Type | str | None:
@@ -265,7 +267,9 @@ class _Scanner:
             self.take(")", "after the type of the values")
             return MapOf(of)
         if self.peek() == "(":
-            raise self.fail(f"'{name}' takes no bounds", help=f"of {', '.join(SIMPLE_NAMES)}, bounds go on str, int, float")
+            raise self.fail(
+                f"'{name}' takes no bounds", help=f"of {', '.join(SIMPLE_NAMES)}, bounds go on str, int, float"
+            )
         return _SIMPLE[name]
 
     def quoted(self) -> str:
@@ -324,7 +328,8 @@ class _Scanner:
         self.peek()
         if not self.text.startswith("..", self.at):
             raise self.fail(
-                f"expected '..' in the bounds, found {self.found()}", help="bounds are written (20..400), (20..) or (..400)"
+                f"expected '..' in the bounds, found {self.found()}",
+                help="bounds are written (20..400), (20..) or (..400)",
             )
         self.at += 2
         high = self.number(whole, negative)

@@ -54,8 +54,10 @@ def json_schema(type: Type, *, row: Mapping[str, Value] | None = None, toolset: 
     return _shared(type, toolset)
 
 
-def constraint(type: Type, *, row: Mapping[str, Value] | None = None, toolset: Toolset | None = None) -> Constraint | None:
-    """How decoding is constrained: not at all for a bare `str`, by choice or regex where that says it all, else JSON."""
+def constraint(
+    type: Type, *, row: Mapping[str, Value] | None = None, toolset: Toolset | None = None
+) -> Constraint | None:
+    """How decoding is constrained: not at all for a bare `str`, by choice or regex where they suffice, else JSON."""
     if isinstance(type, Str):
         return None
     if isinstance(type, Choice):
@@ -83,10 +85,12 @@ def parts(type: Type) -> Iterator[Type]:
 
 def items_of(type: Ref, row: Mapping[str, Value]) -> list[Value]:
     """The list a `ref` points into."""
-    items = row[type.column] if type.column in row else None
+    items = row.get(type.column)
     if not isinstance(items, list) or not items:
         found = "is empty" if items == [] else "is none" if items is None else "is not a list"
-        raise RequestRefused(f"column '{type.column}' {found}: ref({type.column}) has nothing to refer to", "nothing to refer to")
+        raise RequestRefused(
+            f"column '{type.column}' {found}: ref({type.column}) has nothing to refer to", "nothing to refer to"
+        )
     return items
 
 
@@ -111,6 +115,10 @@ def _float(type: Float, row: Any, toolset: Any) -> Schema:
     if type.max is not None:
         schema["maximum"] = type.max
     return schema
+
+
+def _choice(type: Choice, row: Any, toolset: Any) -> Schema:
+    return {"type": "string", "enum": list(type.values)}
 
 
 def _optional(type: Optional, row: Any, toolset: Any) -> Schema:
@@ -150,10 +158,12 @@ def _call(type: Call, row: Any, toolset: Toolset | None) -> Schema:
 
 
 def _external(type: External, row: Any, toolset: Any) -> Schema:
-    return bounded(external.schema(type.path))
+    return dict(bounded(external.schema(type.path)))
 
 
-_DROPPED = frozenset({"format", "uniqueItems", "contains", "minContains", "maxContains", "multipleOf", "default", "examples"})
+_DROPPED = frozenset(
+    {"format", "uniqueItems", "contains", "minContains", "maxContains", "multipleOf", "default", "examples"}
+)
 
 
 def bounded(schema: Any) -> Any:
@@ -189,10 +199,10 @@ _SCHEMAS: dict[Any, Callable[[Any, Any, Any], Schema]] = {
     Str: _str,
     Int: _int,
     Float: _float,
-    Bool: lambda type, row, toolset: {"type": "boolean"},
-    Date: lambda type, row, toolset: {"type": "string", "pattern": DATE_PATTERN},
-    Json: lambda type, row, toolset: {},
-    Choice: lambda type, row, toolset: {"type": "string", "enum": list(type.values)},
+    Bool: lambda *_: {"type": "boolean"},
+    Date: lambda *_: {"type": "string", "pattern": DATE_PATTERN},
+    Json: lambda *_: {},
+    Choice: _choice,
     Optional: _optional,
     ListOf: _list,
     MapOf: _map,

@@ -1,0 +1,83 @@
+"""The `openai` engine through the whole of synthkit against a bare asynchronous client, on one loopback server."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.measure import SPECS, Figure, documents, run
+
+ROWS = 10_000
+WINDOW = 128
+
+SERVER = """
+import sys
+from aiohttp import web
+BODY = b'{"id":"x","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"{\\\\"answer\\\\": \\\\"A sentence of some length about the harbour.\\\\"}"}}],"usage":{"prompt_tokens":80,"completion_tokens":20,"total_tokens":100}}'
+async def answer(request):
+    await request.read()
+    return web.Response(body=BODY, content_type="application/json")
+async def models(request):
+    return web.json_response({"object": "list", "data": [{"id": "m", "object": "model"}]})
+app = web.Application()
+app.router.add_post("/v1/chat/completions", answer)
+app.router.add_get("/v1/models", models)
+async def main():
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(site._server.sockets[0].getsockname()[1], flush=True)
+    import asyncio
+    await asyncio.sleep(600)
+import asyncio, uvloop
+uvloop.install()
+asyncio.run(main())
+"""
+
+
+def server() -> Iterator[Figure]:
+    """Requests a second through a run, against bare aiohttp with the same bodies and as many in flight."""
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        bare = max(asyncio.run(_bare(url)) for _ in range(2))
+        with tempfile.TemporaryDirectory() as folder:
+            source = documents(Path(folder) / "documents.jsonl", ROWS)
+            one = documents(Path(folder) / "one.jsonl", 1)
+            idle = run(*_command(one, Path(folder) / "start", url)).seconds
+            seconds = run(*_command(source, Path(folder) / "run", url)).seconds - idle
+        yield Figure(f"openai engine, {ROWS:,} rows, start-up taken off", ROWS / seconds, "req/s", bare, "bare aiohttp")
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _bare(url: str) -> float:
+    """Requests a second of aiohttp alone."""
+    import aiohttp
+
+    body = b'{"model":"m","messages":[{"role":"user","content":"' + b"word " * 90 + b'"}]}'
+    left = iter(range(ROWS))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=WINDOW)) as session:
+
+        async def work() -> None:
+            for _ in left:
+                async with session.post(f"{url}/chat/completions", data=body) as response:
+                    await response.json()
+
+        began = time.monotonic()
+        await asyncio.gather(*(work() for _ in range(WINDOW)))
+        return ROWS / (time.monotonic() - began)
+
+
+def _command(source: Path, out: Path, url: str) -> list[str]:
+    sets = [f"vars.documents={source}", f"vars.url={url}"]
+    arguments = ["-m", "synthkit", "run", str(SPECS / "served.yaml"), "--out", str(out), "--quiet"]
+    return arguments + [part for pair in sets for part in ("--set", pair)]

@@ -1,0 +1,169 @@
+"""Text tables for `synthkit show`, made with polars; each function reads only the columns it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from synthkit.core.errors import StoreError
+from synthkit.core.types import Call, Choice, Date, ListOf, MapOf, Optional, Ref, Str, Type
+from synthkit.inspect.run import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Quantiles of length that `lengths` shows."""
+_WIDTH = 120
+
+
+def counts(run: Run) -> str:
+    """Every step: input rows, what became of them, and rows made."""
+    import polars as pl
+
+    rows = [
+        {
+            "step": name,
+            "in": c.input,
+            "kept": c.kept,
+            "filtered": c.filtered,
+            "duplicate": c.duplicate,
+            "failed": c.failed,
+            "unused": c.unused,
+            "pending": c.pending,
+            "out": c.output,
+            "balanced": "yes" if c.balanced() else "NO",
+        }
+        for name, c in run.ledger().items()
+    ]
+    published = [{"table": name, "rows": _height(run.store.published(name))} for name in run.store.published_names()]
+    text = as_text(pl.DataFrame(rows)) if rows else "the run has no steps yet"
+    return text + ("\n\npublished\n" + as_text(pl.DataFrame(published)) if published else "")
+
+
+def rates(run: Run) -> str:
+    """Accept rates by step: of rows and of samples, with the commonest reasons for rejection."""
+    import polars as pl
+
+    rows = []
+    for name, c in run.ledger().items():
+        reasons = ", ".join(f"{reason} {count}" for reason, count in list(c.reasons.items())[:3])
+        decided = c.input - c.pending
+        rows.append(
+            {
+                "step": name,
+                "rows kept": _share(c.kept, decided),
+                "of": decided,
+                "samples accepted": _share(c.accepted, c.asked),
+                "of asked": c.asked,
+                "rejected for": reasons,
+            }
+        )
+    return as_text(pl.DataFrame(rows)) if rows else "the run has no steps yet"
+
+
+def schema(run: Run, table: str) -> str:
+    """The columns of a table: declared type, and how many rows have a value."""
+    import polars as pl
+
+    columns = run.columns(table)
+    frame = run[table].select(pl.len().alias("_rows"), *[pl.col(name).count() for name in columns]).collect()
+    filled = frame.row(0, named=True)
+    rows = [{"column": name, "type": str(declared), "values": filled[name]} for name, declared in columns.items()]
+    return f"{table}: {filled['_rows']} rows\n" + as_text(pl.DataFrame(rows, schema=["column", "type", "values"]))
+
+
+def lengths(run: Run, table: str) -> str:
+    """Quantiles of length: characters of texts, items of lists."""
+    import polars as pl
+
+    measured = {name: unit for name, declared in run.columns(table).items() if (unit := _unit(declared))}
+    if not measured:
+        return f"{table} has no column of text or lists"
+    sizes = [
+        (pl.col(name).list.len() if unit == "items" else pl.col(name).str.len_chars()).alias(name)
+        for name, unit in measured.items()
+    ]
+    frame = run[table].select(sizes).collect()
+    rows: list[dict[str, Any]] = []
+    for name, unit in measured.items():
+        series = frame[name].drop_nulls()
+        figures: dict[str, Any] = {f"{q:.0%}": _number(series.quantile(q)) for q in QUANTILES}
+        rows.append({"column": name, "unit": unit, "min": series.min(), **figures, "max": series.max()})
+    return as_text(pl.DataFrame(rows, infer_schema_length=None))
+
+
+def samples(run: Run, table: str, count: int = 3, rows: Sequence[str] = ()) -> str:
+    """Whole rows, one field a line: those with the ids given (or beginnings of ids), else the first by id."""
+    import polars as pl
+
+    frame = run[table]
+    if rows:
+        chosen = frame.filter(pl.any_horizontal([pl.col("_id").str.starts_with(begin) for begin in rows]))
+        shown = chosen.sort("_id").collect()
+        if not len(shown):
+            raise StoreError(f"{run.path}: {table!r} has no row with id {', '.join(rows)}")
+    else:
+        ids = frame.select(pl.col("_id").bottom_k(count)).collect()["_id"]
+        shown = frame.filter(pl.col("_id").is_in(ids.implode())).sort("_id").collect()
+    return "\n\n".join(_row(values, run.columns(table)) for values in _plain(shown, run.columns(table)))
+
+
+def _plain(frame: pl.DataFrame, columns: Any) -> list[dict[str, Any]]:
+    from synthkit.core.types.arrow import decode
+
+    decoded = decode(frame.select(list(columns)).to_arrow(), columns) if columns else [{} for _ in range(len(frame))]
+    return [{"_id": row_id, **values} for row_id, values in zip(frame["_id"], decoded, strict=True)]
+
+
+def _row(values: dict[str, Any], columns: Any) -> str:
+    import orjson
+
+    lines = [f"_id: {values['_id']}"]
+    for name in columns:
+        value = values[name]
+        text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+        indented = "\n    ".join(text.splitlines())
+        lines.append(f"{name}:\n    {indented}" if "\n" in text or len(text) > _WIDTH else f"{name}: {text}")
+    return "\n".join(lines)
+
+
+def as_text(frame: pl.DataFrame) -> str:
+    """A frame as plain text: all rows, nothing cut but long texts."""
+    import polars as pl
+
+    with pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=10_000,
+        fmt_str_lengths=_WIDTH,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
+        tbl_cell_numeric_alignment="RIGHT",
+        thousands_separator="",
+    ):
+        lines = str(frame).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _unit(type: Type) -> str:
+    if isinstance(type, Optional):
+        return _unit(type.of)
+    if isinstance(type, ListOf | MapOf):
+        return "items"
+    return "characters" if isinstance(type, Str | Date | Ref | Choice) and not isinstance(type, Call) else ""
+
+
+def _height(frame: pl.LazyFrame) -> int:
+    import polars as pl
+
+    return int(frame.select(pl.len()).collect().item())
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

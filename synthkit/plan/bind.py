@@ -1,0 +1,305 @@
+"""From steps to nodes: names resolved, composites expanded, unions made nodes, columns and types carried along.
+
+One walk in the order of the file, since steps refer upward only. Every problem is noted and the walk goes on: a step
+that cannot be bound silences those below it, a column that is missing is taken to be `json` from there on, so that
+one mistake is one diagnostic. Fingerprints come last, when quotas of composites have reached their nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from synthkit.core.action import Action, SourceAction, TableAction
+from synthkit.core.names import nearest
+from synthkit.core.types import Type
+from synthkit.plan.columns import Flow, after, bind_reads, quota, union_columns
+from synthkit.plan.graph import Kind, Node, Union
+from synthkit.plan.scope import StepScope, World
+from synthkit.spec.model import CompositeCall, Step
+
+
+class Unbound(Exception):
+    """The step cannot become a node; why has been reported."""
+
+
+@dataclass
+class Frame:
+    """The surroundings of a step: the spec itself, or one call of a composite."""
+
+    steps: Mapping[str, Step]
+    """All steps of the same mapping, for "stands below"."""
+    prefix: str = ""
+    step: str = ""
+    """The spec's step that the call belongs to; empty at the top."""
+    names: dict[str, str | None] = field(default_factory=dict)
+    """Steps above -> node; None where a step could not be bound."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Step -> what a message calls it, where that is not its name (`input`)."""
+    when: tuple[Step, ...] = ()
+    """Calls around it that have a `when`, outermost first."""
+
+
+class Binder:
+    """Binds all steps of one spec; `nodes`, `aliases` and `scopes` are its result."""
+
+    def __init__(self, world: World) -> None:
+        """`world` collects the problems."""
+        self.world = world
+        self.nodes: dict[str, Node] = {}
+        self.aliases: dict[str, str] = {}
+        self.scopes: dict[str, StepScope] = {}
+        self.flows: dict[str, Flow] = {}
+
+    def spec(self) -> Frame:
+        """Bind every step; the frame knows which could be."""
+        frame = Frame(self.world.loaded.spec.steps)
+        for step in frame.steps.values():
+            self.step(step, frame)
+        return frame
+
+    def step(self, step: Step, frame: Frame) -> None:
+        """Bind one step, or note why that cannot be."""
+        frame.names[step.name] = None
+        try:
+            source = self._source(step, frame)
+            if step.call is not None:
+                node = self._call(step, step.call, frame, source)
+            else:
+                node = self._native(step, _action(step), frame, source)
+        except Unbound:
+            return
+        frame.names[step.name] = node
+
+    def _problem(self, step: Step, message: str, *parts: str | int, help: str | None = None) -> None:
+        self.world.problems.add(step.key_problem(message, *parts, help=help))
+
+    # --- where rows come from
+
+    def _source(self, step: Step, frame: Frame) -> str | None:
+        """The node whose rows the step takes; a union node where there are several; None for a source."""
+        many = len(step.from_) > 1
+        found = [self._look_up(n, step, frame, ("from", i) if many else ("from",)) for i, n in enumerate(step.from_)]
+        if not found:
+            return None
+        return self._union(step, found, frame) if many else found[0]
+
+    def _look_up(self, name: str, step: Step, frame: Frame, parts: tuple[str | int, ...]) -> str:
+        """The node of a step above; that there is such a step the loader has seen to, its branches it cannot know."""
+        if name not in frame.names:
+            head, _, branch = name.partition(".")
+            hint = f"{head!r} gives its rows under its own name: write {head}"
+            self._problem(step, f"{head!r} has no branch {branch!r}", *parts, help=hint)
+            raise Unbound
+        node = frame.names[name]
+        if node is None:
+            raise Unbound
+        return node
+
+    def _union(self, step: Step, inputs: list[str], frame: Frame) -> str:
+        """The node that puts the rows of several steps after one another."""
+        name = f"{frame.prefix}{step.name}.union"
+        if step.call is not None and "union" in step.call.steps:
+            self._problem(step, f"{step.verb!r} has an inner step 'union', which is the name of its input", "from")
+        branches = {step.from_[i]: self.nodes[n].columns for i, n in enumerate(inputs)}
+        columns, clashes = union_columns(branches)
+        for message, hint in clashes:
+            self._problem(step, message, "from", help=hint)
+        above = [self.nodes[n] for n in inputs]
+        self.nodes[name] = Node(
+            name=name,
+            action=Union(),
+            kind="union",
+            inputs=tuple(inputs),
+            extra=(),
+            columns=columns,
+            input_columns=columns,
+            reads=frozenset(),
+            adds={},
+            keeps_id=False,
+            carries=True,
+            hidden=frozenset(),
+            when=None,
+            until=None,
+            fingerprint="",
+            level=max(node.level for node in above),
+            depth=1 + max(node.depth for node in above),
+            step=frame.step or step.name,
+            mark=step.site.mark("from", key=True),
+        )
+        self.flows[name] = Flow.of_union([self.flows[n] for n in inputs])
+        return name
+
+    # --- native steps
+
+    def _native(self, step: Step, action: Action, frame: Frame, source: str | None) -> str:
+        """Bind a step to its action."""
+        name = f"{frame.prefix}{step.name}"
+        above = self.nodes[source] if source is not None else None
+        flow = self.flows[source] if source is not None else Flow()
+        columns: Mapping[str, Type] = dict(above.columns) if above else {}
+        label = frame.labels.get(step.from_[0], step.from_[0]) if len(step.from_) == 1 else f"the union in {step.name}"
+        scope = StepScope(self.world, step, name, columns, lambda each: self._columns_of(each, frame))
+        self.scopes[name] = scope
+        extra = self._extra(step, action, frame)
+        kind = _kind(action)
+        when = self._when(step, action, kind, frame)
+        reads = bind_reads(scope, action, when, flow, label)
+        before = len(self.world.problems)
+        adds = dict(action.adds(scope))
+        incomplete = scope.hushed or len(self.world.problems) > before
+        if not flow.open:
+            action.check(scope)
+        visible, adds = after(scope, action, adds, bool(when), flow, label)
+        parents = [self.nodes[n] for n in ((source,) if source else ()) + extra]
+        self.flows[name] = flow.through(scope, action, adds, incomplete)
+        until = quota(step, visible, self.flows[name], self.world) if step.keys.until else None
+        models = [text for meaning, _, text in action.mentions() if meaning == "model"]
+        self.nodes[name] = Node(
+            name=name,
+            action=action,
+            kind=kind,
+            inputs=(source,) if source else (),
+            extra=extra,
+            columns=visible,
+            input_columns=columns,
+            reads=reads | ({until.per} & columns.keys() if until and until.per else set()),
+            adds=adds,
+            keeps_id=kind != "source" and action.keeps_id(),
+            carries=kind != "source" and action.carries,
+            hidden=frozenset(),
+            when=when,
+            until=until,
+            fingerprint="",
+            level=_level(kind, parents),
+            depth=1 + max((node.depth for node in parents), default=-1),
+            roles=tuple(dict.fromkeys(models)),
+            prompts=tuple(scope.prompts),
+            step=frame.step or step.name,
+            replaced=frozenset(adds.keys() & columns.keys()) if action.carries else frozenset(),
+            reject_rate=getattr(action, "reject_rate", 0.5),
+            mark=step.site.mark(key=True),
+        )
+        return name
+
+    def _columns_of(self, step: str, frame: Frame) -> Mapping[str, Type] | None:
+        """Columns of a step in scope."""
+        node = frame.names.get(step)
+        return self.nodes[node].columns if node else None
+
+    def _extra(self, step: Step, action: Action, frame: Frame) -> tuple[str, ...]:
+        """Nodes read through `StepName` fields."""
+        found = [
+            self._look_up(text, step, frame, (step.verb, *at))
+            for meaning, at, text in action.mentions()
+            if meaning == "step"
+        ]
+        return tuple(dict.fromkeys(found))
+
+    def _when(self, step: Step, action: Action, kind: Kind, frame: Frame) -> str | None:
+        """The conditions of the step and of the calls around it, all of which must hold."""
+        owners = [*frame.when, *([step] if step.keys.when else [])]
+        if owners and (kind != "row" or not action.carries):
+            inside = f"{step.verb!r} in {owners[0].verb!r}" if owners[0] is not step else f"{step.verb!r}"
+            self.world.problems.add(
+                owners[0].key_problem(
+                    f"`when` chooses row by row, and {inside} works on the whole table",
+                    "when",
+                    help="filter the rows in a step of their own, and join them by `from: [a, b]`",
+                )
+            )
+            return None
+        texts = [owner.keys.when for owner in owners if owner.keys.when]
+        return " and ".join(f"({text})" for text in texts) if len(texts) > 1 else next(iter(texts), None)
+
+    # --- composites
+
+    def _call(self, step: Step, call: CompositeCall, frame: Frame, source: str | None) -> str:
+        """Bind the inner steps of a composite; the node its rows come from."""
+        assert source is not None, "a composite is no source"
+        name = f"{frame.prefix}{step.name}"
+        columns = dict(self.nodes[source].columns)
+        label = frame.labels.get(step.from_[0], step.from_[0])
+        inner = Frame(
+            steps=call.steps,
+            prefix=f"{name}.",
+            step=frame.step or step.name,
+            names={"input": source},
+            labels={"input": label},
+            when=(*frame.when, *([step] if step.keys.when else [])),
+        )
+        lacking = [need for need in call.needs if need not in columns and not self.flows[source].open]
+        for need in lacking:
+            hint = nearest(need, sorted(columns), f"{label!r} has")
+            self.world.problems.add(step.problem(f"{step.verb!r} needs the column {need!r}", help=hint))
+        if lacking:
+            raise Unbound
+        for each in call.steps.values():
+            self.step(each, inner)
+        out = inner.names.get(call.output) if call.output in call.steps else None
+        if out is None:
+            raise Unbound
+        self._dead(call, out, inner)
+        self._hide(call, out, columns)
+        if step.keys.until:
+            if self.nodes[out].until:
+                self._problem(step, f"{step.verb!r} has a quota of its own", "until", help="take one of the two out")
+            until = quota(step, self.nodes[out].columns, self.flows[out], self.world)
+            per = {until.per} & self.nodes[out].input_columns.keys() if until and until.per else set()
+            self.nodes[out] = replace(self.nodes[out], until=until, reads=self.nodes[out].reads | per)
+        self.aliases[name] = out
+        return out
+
+    def _dead(self, call: CompositeCall, out: str, inner: Frame) -> None:
+        """Inner steps whose rows go nowhere would be paid for and thrown away."""
+        needed: set[str] = set()
+        waiting = [out]
+        while waiting:
+            each = waiting.pop()
+            if each not in needed and each in self.nodes:
+                needed.add(each)
+                waiting.extend(self.nodes[each].parents)
+        for name, node in inner.names.items():
+            if name != "input" and node is not None and node not in needed:
+                message = f"the inner step {name!r} does not lead to the output {call.output!r}"
+                self.world.problems.add(call.steps[name].key_problem(message, help="take it out, or give out its rows"))
+
+    def _hide(self, call: CompositeCall, out: str, columns: Mapping[str, Type]) -> None:
+        """End the inner columns that `output.adds` does not name."""
+        node = self.nodes[out]
+        for index, name in enumerate(call.adds):
+            if name not in node.columns and not self.flows[out].open:
+                hint = nearest(name, sorted(node.columns), f"{call.output!r} has")
+                self.world.problems.add(
+                    call.site.problem(
+                        f"column {name!r} is not available in the output", "output", "adds", index, help=hint
+                    )
+                )
+        for name in sorted(columns.keys() & node.columns.keys() - set(call.adds)):
+            if self.flows[out].owner.get(name, "").startswith(f"{node.name.rpartition('.')[0]}."):
+                message = f"an inner step replaces {name!r}, which `adds` does not name"
+                self.world.problems.add(call.site.problem(message, "output", "adds", help=f"add {name!r} to `adds`"))
+        hidden = frozenset(node.columns.keys() - columns.keys() - set(call.adds))
+        visible = {each: of for each, of in node.columns.items() if each not in hidden}
+        self.nodes[out] = replace(node, columns=visible, hidden=node.hidden | hidden)
+
+
+def _action(step: Step) -> Action:
+    assert step.action is not None, "a step has an action or a call"
+    return step.action
+
+
+def _kind(action: Action) -> Kind:
+    if isinstance(action, SourceAction):
+        return "source"
+    return "table" if isinstance(action, TableAction) else "row"
+
+
+def _level(kind: Kind, parents: list[Node]) -> int:
+    """The stage: tables wait for the one before, rows stream with their input, what is read whole is complete."""
+    if kind == "source":
+        return 0
+    below = [node.level for node in parents]
+    if kind == "table":
+        return 1 + max(below)
+    return max([below[0], *(n.level + (n.kind in ("row", "union")) for n in parents[1:])])
