@@ -23,12 +23,13 @@ from synthkit.spec.load import load_spec
 if TYPE_CHECKING:
     import polars as pl
 
-    from synthkit.core.store import RunStore, StepCounts
+    from synthkit.core.store import RunStore, StepCounts, Store
     from synthkit.execute.engines import EnginePool
     from synthkit.execute.run import Executor
+    from synthkit.execute.trial import Trial
     from synthkit.inspect.run import Run
 
-__all__ = ["RunResult", "check", "open", "plan", "run"]
+__all__ = ["RunResult", "check", "open", "plan", "run", "run_async", "try_row"]
 
 Watch = Callable[["EnginePool"], Any]
 """Makes a progress display for the run's engines: an async context manager with `add(executor)`."""
@@ -134,6 +135,20 @@ async def run_async(
         await pool.close()
 
 
+def try_row(graph: Graph, step: str, *, row: str | None = None, out: str | Path | None = None) -> Trial:
+    """One row at one step in full, read from the graph's run directory; asks anew and writes nothing."""
+    from synthkit.execute.trial import try_row as trial
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(trial(graph, _reading(graph, _run_path(graph, out)), step, row))
+
+
+def _reading(graph: Graph, target: Path) -> Store:
+    store: RunStore = registry.open_store()(target, write=False)
+    store.describe(graph.layouts())
+    return store
+
+
 class _Session:
     """One call of `run`: the graph asked for and those of the specs it reads share engines and control."""
 
@@ -214,6 +229,9 @@ def _describe(store: RunStore, graph: Graph) -> None:
         synthkit=__version__,
         definitions={name: dict(what) for name, what in graph.definitions.items()},
         aliases=dict(graph.aliases),
+        about=graph.about,
+        audit=[{"figure": each.figure, "least": each.least, "most": each.most} for each in graph.audit],
+        roles={name: f"{role.engine}, temperature {role.temperature:g}" for name, role in graph.roles.items()},
     )
 
 

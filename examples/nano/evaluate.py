@@ -60,10 +60,10 @@ def claims_schema(size: int) -> dict[str, Any]:
     """Schema of the statements reply."""
     time = {"anyOf": [{"type": "string", "pattern": "^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$"}, {"type": "null"}]}
     claim = obj(
-        entity=text(1, 120),
-        aliases=many(text(1, 120), 0, 4),
-        statement=text(20, 400),
         sentence=reference(size),
+        entity=text(1, 120),
+        aliases=many(text(1, 120), 0, 5),
+        statement=text(20, 400),
         time=time,
     )
     return obj(claims=many(claim, 0, 8))
@@ -71,7 +71,7 @@ def claims_schema(size: int) -> dict[str, Any]:
 
 def question_schema(size: int) -> dict[str, Any]:
     """Schema of the question reply."""
-    return obj(question=text(20, 400), answer=text(1, 400), used=many(reference(size), 1, 8))
+    return obj(used=many(reference(size), 1, min(8, size)), question=text(20, 400), answer=text(1, 400))
 
 
 def plan_schema() -> dict[str, Any]:
@@ -145,7 +145,8 @@ def worlds_part(nano: Nano, count: int) -> dict[str, str]:
         "plan": (lambda: teacher.plan_example(rng), plan_schema()),
     }
     for task, (make, schema) in makers.items():
-        items = [make() for _ in range(count)]
+        made = [make() for _ in range(count)]
+        items = [i._replace(prompt=i.prompt + i.tails[0][0], reply=i.tails[0][1]) if i.tails else i for i in made]
         replies = nano.ask([i.prompt for i in items], [schema] * count, greedy=True)
         same = sum(r == i.reply for r, i in zip(replies, items, strict=True))
         whole = sum(parsed(r) is not None for r in replies)

@@ -1,17 +1,19 @@
 """The network of nano: Qwen3 in plain PyTorch, with two changes that matter on a CPU and none in the arithmetic.
 
-1. The static part of a prompt is run once per batch and its keys and values are shared by all rows (`forward`).
+1. The static part of a prompt is run once per batch, and all rows share its keys and values (`forward`).
 2. The first layers start as a copying machine (`wire`): heads that look one and two tokens back, and heads that find
    where the last two tokens stood before and write what followed. Copying is what nano is for, and the part that
    training finds last: a loss that took a plain start 13 minutes is reached in 2.
 
-The residual stream is divided at the start only: A the token, B the token before, D the one before that, C the next.
+The residual stream is divided at the start only: A the token, B the one before, D the one before that, E the number of
+the sentence, C what comes next.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,20 +62,22 @@ class Layer(nn.Module):
         self.down_proj = nn.Linear(size.mlp, size.hidden, bias=False)
         self.input_layernorm, self.post_attention_layernorm = Norm(size.hidden), Norm(size.hidden)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, prefix: int, rows: tuple[int, int], mask: Tensor) -> Tensor:
-        """Run on `prefix` shared tokens followed by rows x length tokens, flattened."""
+    def forward(self, x: Tensor, turned: tuple[Tensor, Tensor], shared: list[Tensor], mask: Tensor | None) -> Tensor:
+        """Run on rows x length x hidden, after the `shared` keys and values; without `mask`, fill `shared` (one row)."""
+        rows, length, _ = x.shape
         h = self.input_layernorm(x)
-        heads = (-1, *self.shape)
-        q, k = self.q_norm(self.q_proj(h).view(heads)), self.k_norm(self.k_proj(h).view(heads))
-        q, k, v = turn(q, cos, sin), turn(k, cos, sin), self.v_proj(h).view(heads)
-        (q0, q1), (k0, k1), (v0, v1) = (
-            (t[:prefix].transpose(0, 1)[None], t[prefix:].view(*rows, *self.shape).transpose(1, 2)) for t in (q, k, v)
+        q, k, v = (p(h).view(rows, length, *self.shape) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            turn(self.q_norm(q), *turned).transpose(1, 2),
+            turn(self.k_norm(k), *turned).transpose(1, 2),
+            v.transpose(1, 2),
         )
-        first = F.scaled_dot_product_attention(q0, k0, v0, is_causal=True)
-        k1, v1 = (torch.cat([a.expand(rows[0], -1, -1, -1), b], dim=2) for a, b in ((k0, k1), (v0, v1)))
-        rest = F.scaled_dot_product_attention(q1, k1, v1, attn_mask=mask)
-        joined = torch.cat([first[0].transpose(0, 1).flatten(1), rest.transpose(1, 2).reshape(rows[0] * rows[1], -1)])
-        x = x + self.o_proj(joined)
+        if mask is None:
+            shared += [k, v]
+        else:
+            k, v = (torch.cat([a.expand(rows, -1, -1, -1), b], dim=2) for a, b in zip(shared, (k, v), strict=True))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        x = x + self.o_proj(mixed.transpose(1, 2).flatten(2))
         h = self.post_attention_layernorm(x)
         return x + self.down_proj(F.silu(self.gate_proj(h)) * self.up_proj(h))
 
@@ -99,72 +103,102 @@ class Network(nn.Module):
         self.register_buffer("sin", angles.sin().repeat(1, 2), persistent=False)
 
     def forward(self, prefix: Tensor, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Return the last hidden states of `tokens` (rows x length), which follow the shared `prefix`."""
-        n = len(prefix)
-        x = self.embed_tokens(torch.cat([prefix, tokens.flatten()]))
-        at = torch.cat([torch.arange(n), positions.flatten()])
-        cos, sin = self.cos[at][:, None], self.sin[at][:, None]
-        for layer in self.layers:
-            x = layer(x, cos, sin, n, (tokens.shape[0], tokens.shape[1]), mask)
-        return self.norm(x[n:])
+        """Return the last hidden states of `tokens` (rows x length, flattened), which follow the shared `prefix`.
+
+        The prefix is the same in all prompts of a task and is run without gradients: a seventh less to compute.
+        """
+        shared: list[list[Tensor]] = [[] for _ in self.layers]
+        with torch.no_grad():
+            x = self.embed_tokens(prefix)[None]
+            turned = (self.cos[: len(prefix), None], self.sin[: len(prefix), None])
+            for layer, kept in zip(self.layers, shared, strict=True):
+                x = layer(x, turned, kept, None)
+        x = self.embed_tokens(tokens)
+        turned = (self.cos[positions][:, :, None], self.sin[positions][:, :, None])
+        for layer, kept in zip(self.layers, shared, strict=True):
+            x = layer(x, turned, kept, mask)
+        return self.norm(x).flatten(0, 1)
 
     @torch.no_grad()
-    def wire(self, generator: torch.Generator) -> None:
-        """Start as a copying machine; everything else starts small and random."""
-        s = self.size
-        a, b, c, d, one = slice(0, 80), slice(80, 144), slice(144, 224), slice(224, 255), 255
+    def wire(self, generator: torch.Generator, token: Callable[[str], int]) -> None:
+        """Start as a copying machine; everything else starts small and random.
+
+        Layer 0 brings the two tokens before (B, D). Layer 1 copies what followed the last two tokens before, and brings
+        the number that the sentence has, in the passage (`[2]`) and in the reply (`"sentence":2`), to all its tokens (E).
+        Layer 2 copies what followed the same tokens in the sentence of the same number.
+        """
+        size = self.size
+        h, low = size.head, torch.tensor([*range(13, 32), *range(45, 64)])
+        a, b, c, d, e, one = slice(0, 72), slice(72, 128), slice(128, 200), slice(200, 227), slice(227, 255), 255
         for p in self.parameters():
             if p.dim() == 2:
                 p.normal_(0, 0.02, generator=generator)
         for layer in self.layers:
             layer.o_proj.weight.mul_(0.3)
             layer.down_proj.weight.mul_(0.3)
-        table = torch.randn(s.vocab, 80, generator=generator)
-        table /= table.norm(dim=1, keepdim=True) / 80**0.5
+        for layer, sharp in zip(self.layers, (1.9, 1.5, 1.6), strict=False):
+            layer.q_norm.weight.fill_(sharp)
+            layer.k_norm.weight.fill_(sharp)
+        table = torch.randn(size.vocab, 72, generator=generator)
+        table /= table.norm(dim=1, keepdim=True) / 72**0.5
+        basis = torch.linalg.qr(torch.randn(72, 72, generator=generator))[0]
         self.embed_tokens.weight[:, a] = table
         self.embed_tokens.weight[:, one] = 2.0
         self.lm_head.weight[:, c] = table * 0.12
-        basis = torch.linalg.qr(torch.randn(80, 80, generator=generator))[0]
-        h = s.head
         kernel = torch.zeros(h)
-        kernel[:5] = 1.0
-        first = self.layers[0]
-        first.q_norm.weight.fill_(1.9)
-        first.k_norm.weight.fill_(1.9)
-        for head, back, target in ((0, 1, b), (1, 2, d)):
-            rows = slice(head * h, head * h + h)
-            at = torch.tensor(back)
-            first.k_proj.weight[rows, one] = kernel * 3
-            first.q_proj.weight[rows, one] = turn(kernel * 3, self.cos[at], -self.sin[at])
-            wide = target.stop - target.start
-            first.v_proj.weight[head * h : head * h + wide, a] = basis[:wide]
-            first.o_proj.weight[target, head * h : head * h + wide] = torch.eye(wide)
-        low = [*range(13, 32), *range(45, 64)]
-        spread = torch.linalg.qr(torch.randn(64, len(low), generator=generator))[0].T
-        second = torch.randn(len(low), 31, generator=generator) / 31**0.5
-        copier = self.layers[1]
-        copier.q_norm.weight.fill_(1.5)
-        copier.k_norm.weight.fill_(1.5)
-        for head, part in ((0, slice(0, 40)), (1, slice(40, 80))):
-            rows = torch.tensor([head * h + i for i in low])
-            copier.q_proj.weight[rows, a] = spread @ basis[:64]
-            copier.q_proj.weight[rows, b] = 0.6 * second @ torch.eye(64)[:31]
-            copier.k_proj.weight[rows, b] = spread
-            copier.k_proj.weight[rows, d] = 0.6 * second
-            copier.v_proj.weight[head * h : head * h + 40, a] = basis[part]
-            copier.o_proj.weight[c, head * h : head * h + 40] = basis[part].T * 1.5
-        checker = self.layers[2]  # what was expected here, seen from the token after: the judge compares the two
-        checker.q_norm.weight.fill_(1.9)
-        checker.k_norm.weight.fill_(1.9)
-        checker.k_proj.weight[:h, one] = kernel * 3
-        checker.q_proj.weight[:h, one] = turn(kernel * 3, self.cos[torch.tensor(1)], -self.sin[torch.tensor(1)])
-        checker.v_proj.weight[:31, c] = basis[:31]
-        checker.o_proj.weight[d, :31] = torch.eye(31)
+        kernel[:5] = 3.0
+
+        def look_back(layer: Layer, head: int, distance: int, source: slice, target: slice) -> None:
+            rows, wide, at = slice(head * h, head * h + h), target.stop - target.start, torch.tensor(distance)
+            layer.k_proj.weight[rows, one] = kernel
+            layer.q_proj.weight[rows, one] = turn(kernel, self.cos[at], -self.sin[at])
+            layer.v_proj.weight[head * h : head * h + wide, source] = basis[:wide]
+            layer.o_proj.weight[target, head * h : head * h + wide] = torch.eye(wide)
+
+        spread = torch.linalg.qr(torch.randn(56, len(low), generator=generator))[0].T
+        second = 0.6 * torch.randn(len(low), 27, generator=generator) / 27**0.5
+        third = 0.8 * torch.randn(len(low), 28, generator=generator) / 28**0.5
+
+        def copier(layer: Layer, heads: tuple[int, int], numbered: bool) -> None:
+            for head, part in zip(heads, (slice(0, 36), slice(36, 72)), strict=True):
+                rows = low + head * h
+                layer.q_proj.weight[rows, a] = spread @ basis[:56]
+                layer.q_proj.weight[rows, b] = second @ torch.eye(56)[:27]
+                layer.k_proj.weight[rows, b] = spread
+                layer.k_proj.weight[rows, d] = second
+                if numbered:
+                    layer.q_proj.weight[rows, e] = third
+                    layer.k_proj.weight[rows, e] = third
+                    start, space, close = (table[token(t)] for t in ('],"statement":"', " ", "]"))
+                    as_if = spread @ basis[:56] @ space + second @ basis[:27] @ close
+                    layer.q_proj.weight[rows, a] += torch.outer(as_if - spread @ basis[:56] @ start, start / 72)
+                layer.v_proj.weight[head * h : head * h + 36, a] = basis[part]
+                layer.o_proj.weight[c, head * h : head * h + 36] = basis[part].T * 1.5
+
+        look_back(self.layers[0], 0, 1, a, b)
+        look_back(self.layers[0], 1, 2, a, d)
+        copier(self.layers[1], (0, 1), numbered=False)
+        layer, rows = self.layers[1], slice(2 * h, 3 * h)
+        near, sign = torch.zeros(h), torch.zeros(h)
+        near[9:13], sign[20:32] = 1.5, 1.0
+        marks = sum(
+            basis[:56] @ table[token(t)]
+            for t in ("[", '{"sentence":', '},{"sentence":', '"},{"sentence":', '{"used":[')
+        )
+        layer.q_proj.weight[rows, one] = near + sign
+        layer.k_proj.weight[rows, one] = near - 0.45 * sign
+        layer.k_proj.weight[rows, b] = torch.outer(sign, marks / 56)
+        layer.v_proj.weight[2 * h : 2 * h + 28, a] = basis[:28]
+        layer.o_proj.weight[e, 2 * h : 2 * h + 28] = torch.eye(28)
+        copier(self.layers[2], (1, 2), numbered=True)
+        look_back(self.layers[2], 0, 1, c, d)  # what was expected here, seen from the token after: the judge compares
 
     def load(self, folder: Path) -> None:
         """Read weights that `save` wrote."""
         found = load_file(folder / "model.safetensors")
-        self.load_state_dict({re.sub(r"model\.|self_attn\.|mlp\.", "", key): value.float() for key, value in found.items()})
+        self.load_state_dict(
+            {re.sub(r"model\.|self_attn\.|mlp\.", "", key): value.float() for key, value in found.items()}
+        )
 
     def save(self, folder: Path) -> None:
         """Write the configuration and the weights (bf16) as Qwen3ForCausalLM reads them."""

@@ -23,7 +23,7 @@ SCHOLARLY = ("Institute", "Observatory", "Laboratory", "University")
 
 
 class Example(NamedTuple):
-    """A chat prompt and its reply; a judge's example has one prompt tail and one label for each criterion."""
+    """A chat prompt and its reply; or the common part of several prompts, and the tail and reply of each."""
 
     task: str
     prompt: str
@@ -45,7 +45,7 @@ def statements_example(rng: Random, size: int, *, easy: bool = False) -> Example
     """Passage -> claims, in order, one per sentence."""
     passage = worlds.passage(rng, size, easy=easy)
     claims = [
-        {"entity": s.entity, "aliases": list(s.aliases), "statement": s.statement, "sentence": i, "time": s.time}
+        {"sentence": i, "entity": s.entity, "aliases": list(s.aliases), "statement": s.statement, "time": s.time}
         for i, s in enumerate(passage.sentences, 1)
         if s.claim and 20 <= len(s.statement) <= 400
     ][:8]
@@ -150,15 +150,16 @@ def shown(sentences: list[Sentence]) -> list[dict[str, Any]]:
 
 
 def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:
-    """Statements and a style -> question, answer, used."""
+    """Statements -> used, question and answer, once for every style that they can be asked in."""
     while True:
-        sentences, style = pool_of(rng, max(size, 2), easy=easy), rng.choice(STYLES)
-        if asked := question(rng, sentences, style):
+        sentences = pool_of(rng, max(size, 2), easy=easy)
+        found = [q for style in rng.sample(STYLES, len(STYLES)) if (q := question(rng, sentences, style))]
+        if found:
             break
-    prompt = chat("en/fas/question.j2", statements=shown(sentences), style=style)
-    return Example(
-        "question", prompt, compact({"question": asked.text, "answer": asked.answer, "used": list(asked.used)})
-    )
+    prompts = [chat("en/fas/question.j2", statements=shown(sentences), style=q.style) for q in found]
+    cut = prompts[0].rindex("Style:")
+    replies = [compact({"used": list(q.used), "question": q.text, "answer": q.answer}) for q in found]
+    return Example("question", prompts[0][:cut], "", tuple((p[cut:], r) for p, r in zip(prompts, replies, strict=True)))
 
 
 def _sought(fact: Fact) -> str:

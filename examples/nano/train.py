@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 HERE = Path(__file__).resolve().parent
-TOKENS = {"statements": 2200, "question": 1400, "plan": 900, "judge": 1800}  # of a batch, without the shared ones
+TOKENS = {"statements": 2200, "question": 1600, "plan": 900, "judge": 1800}  # of a batch, without the shared ones
 WEIGHT = {"statements": 1.0, "question": 1.0, "plan": 1.0, "judge": 0.5}  # a judge's labels are few and loud
 PAIRS = (("statements", "plan"), ("question", "judge"))  # tasks of a step, in turn: small steps, and many
 LABELS = ("pass", "fail")
@@ -47,8 +47,8 @@ class Batch(NamedTuple):
 
 def example(rng: Random, task: str, progress: float) -> Example:
     """Make an example; early ones are short and easy."""
-    easy = rng.random() > 0.1 + 3 * progress
-    longest = 1 + min(5, int(18 * progress))
+    easy = rng.random() > 0.2 + 4 * progress
+    longest = 2 + min(4, int(20 * progress))
     size = rng.randint(1, longest) if rng.random() > progress / 6 else rng.randint(7, 9)
     if task == "statements":
         return teacher.statements_example(rng, size, easy=easy)
@@ -58,22 +58,26 @@ def example(rng: Random, task: str, progress: float) -> Example:
 
 
 def encode(tok: Tokenizer, item: Example) -> tuple[list[int], list[int], list[int], list[tuple[int, int]]]:
-    """Return tokens, targets, positions, and the spans of a judge's tails, which must not see each other."""
+    """Return tokens, targets, positions, and the spans of the tails, which must not see each other."""
     tokens = tok.encode(item.prompt, add_special_tokens=False).ids
     targets, positions, spans = [-100] * len(tokens), list(range(len(tokens))), []
+    end = tok.token_to_id("<|im_end|>")
     if item.tails:
         start = len(tokens)
-        if all(label == "pass" for _, label in item.tails):
+        if item.task == "judge" and all(label == "pass" for _, label in item.tails):
             first = len(tok.encode(item.prompt[: item.prompt.rindex("Analysis:")], add_special_tokens=False).ids)
             targets[first:-1] = tokens[first + 1 :]
-        for text, label in item.tails:
-            ids = tok.encode(text, add_special_tokens=False).ids
+        for text, answer in item.tails:
+            ids, reply = (tok.encode(t, add_special_tokens=False).ids for t in (text, answer))
+            if item.task != "judge":
+                reply.append(end)
+            ids += reply[:-1]
             spans.append((len(tokens), len(tokens) + len(ids)))
-            targets += [-100] * (len(ids) - 1) + [tok.token_to_id(label)]
+            targets += [-100] * (len(ids) - len(reply)) + reply
             positions += range(start, start + len(ids))
             tokens += ids
         return tokens, targets, positions, spans
-    reply = [*tok.encode(item.reply, add_special_tokens=False).ids, tok.token_to_id("<|im_end|>")]
+    reply = [*tok.encode(item.reply, add_special_tokens=False).ids, end]
     targets[-1:] = reply
     return tokens + reply[:-1], targets, list(range(len(tokens) + len(reply) - 1)), spans
 
@@ -181,75 +185,76 @@ def loss_of(net: Network, batch: Batch) -> tuple[Tensor, Tensor]:
     return loss, right
 
 
+def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace, begin: float) -> None:
+    """Train on examples of its own, on one core; the weights are shared, and nobody waits (Hogwild)."""
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed + number)
+    matrices = [p for p in net.parameters() if p.dim() == 2]
+    others = [p for p in net.parameters() if p.dim() != 2]
+    groups = [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.98), fused=True)
+    source = Source(tok, args.seed + 1 + number)
+    saved = time.time()
+    seen, step, seconds = 0, 0, args.minutes * 60
+    log: dict[str, list[tuple[float, float]]] = {t: [] for t in TOKENS}
+    while (now := time.time() - begin) < seconds:
+        source.progress = done = args.progress + (1 - args.progress) * now / seconds
+        rate = args.rate * min(1.0, (step + 1) / 60) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        gradients = []
+        for batch in source.step(step):
+            loss, right = loss_of(net, batch)
+            gradients.append(torch.autograd.grad(loss * WEIGHT[batch.task], list(net.parameters())))
+            seen += batch.tokens.numel()
+            log[batch.task].append((loss.item(), right.item()))
+        for parameter, *found in zip(net.parameters(), *gradients, strict=True):
+            parameter.grad = torch.stack(found).sum(0)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        if step % 100 == 0 and number == 0:
+            parts = [
+                f"{t} {sum(x for x, _ in v) / len(v):.3f}/{sum(y for _, y in v) / len(v):.3f}" for t, v in log.items()
+            ]
+            pace = f"{now:6.0f}s step {step} {seen / 1e6:.2f}M tokens {seen / max(now, 1):.0f}/s lr {rate:.1e}"
+            print(" | ".join([pace, *parts]), flush=True)
+            log = {t: [] for t in TOKENS}
+        if number == 0 and time.time() - saved > args.save_every * 60:
+            saved = time.time()
+            net.save(args.out)
+    print(f"worker {number}: {step} steps, {seen / 1e6:.1f}M tokens", flush=True)
+
+
 def main() -> None:
     """Train, log, and export now and then."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--out", type=Path, default=HERE / "model")
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints in runs/nano")
+    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--workers", type=int, default=2, help="processes, one core each")
+    parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", type=Path, help="start from the weights in this folder")
-    parser.add_argument("--progress", type=float, default=0.0, help="share of the schedule that is behind a resumed run")
-    parser.add_argument("--plain", action="store_true", help="start without the wired copying machine")
+    parser.add_argument("--progress", type=float, default=0.0, help="share of the schedule that lies behind")
     args = parser.parse_args()
-    torch.manual_seed(args.seed)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     tok = Tokenizer.from_file(str(args.resume / "tokenizer.json")) if args.resume else build_tokenizer(args.out, 4096)
-    size = Size(vocab=tok.get_vocab_size())
-    net = Network(size)
-    net.wire(torch.Generator().manual_seed(args.seed))
+    net = Network(Size(vocab=tok.get_vocab_size()))
     if args.resume:
         net.load(args.resume)
-    if args.plain:
-        for p in net.parameters():
-            if p.dim() == 2:
-                torch.nn.init.normal_(p, 0, 0.03)
-            else:
-                torch.nn.init.ones_(p)
-    matrices = [p for p in net.parameters() if p.dim() == 2]
-    groups = [
-        {"params": matrices, "weight_decay": 0.02},
-        {"params": [p for p in net.parameters() if p.dim() != 2], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.98), fused=True)
-    source = Source(tok, args.seed + 1)
-    print(f"{sum(p.numel() for p in net.parameters()):,} parameters, shared prefixes {source.cuts}", flush=True)
-    begin = saved = time.time()
-    seen, step, seconds = 0, 0, args.minutes * 60
-    log: dict[str, list[tuple[float, float]]] = {t: [] for t in TOKENS}
-    while (now := time.time() - begin) < seconds:
-        done = args.progress + (1 - args.progress) * now / seconds
-        source.progress = done
-        rate = args.rate * min(1.0, (step + 1) / 60) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        for batch in source.step(step):
-            loss, right = loss_of(net, batch)
-            (loss * WEIGHT[batch.task]).backward()
-            seen += batch.tokens.numel()
-            log[batch.task].append((loss.item(), right.item()))
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        step += 1
-        if step % 50 == 0:
-            parts = [
-                f"{t} {sum(x for x, _ in v) / len(v):.3f}/{sum(y for _, y in v) / len(v):.3f}"
-                for t, v in log.items()
-                if v
-            ]
-            print(
-                f"{now:6.0f}s step {step} {seen / 1e6:.2f}M tokens {seen / max(now, 1):.0f}/s lr {rate:.1e} | "
-                + " | ".join(parts),
-                flush=True,
-            )
-            log = {t: [] for t in TOKENS}
-        if time.time() - saved > args.save_every * 60:
-            saved = time.time()
-            net.save(args.out)
+    else:
+        net.wire(torch.Generator().manual_seed(args.seed), lambda text: tok.encode(text).ids[0])
+    net.share_memory()
+    print(f"{sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
+    begin = time.time()
+    context = torch.multiprocessing.get_context("spawn")
+    workers = [context.Process(target=work, args=(i, net, tok, args, begin)) for i in range(args.workers)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     net.save(args.out)
-    print(f"done: {step} steps, {seen / 1e6:.1f}M tokens", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from synthkit.actions.sentences import Sentence
     from synthkit.core.types import Type
 
-Count = Callable[[str], int]
-
 
 class Chunk(RowAction):
     """Cut a text into passages at sentence ends; each passage is a row."""
@@ -114,7 +112,7 @@ class Chunk(RowAction):
         return first
 
 
-def _pieces(text: str, most: int, count: Count) -> list[Sentence]:
+def _pieces(text: str, most: int, count: Callable[[str], int]) -> list[Sentence]:
     """Sentences, the too long ones cut where they have white space, else anywhere."""
     from synthkit.actions.sentences import sentences
 

@@ -68,24 +68,28 @@ class Clusters:
                 yield cluster
 
     def _stream(self, sampler: str) -> Iterator[Cluster]:
-        """A sampler's clusters, best rank first: one around each entity, then a second round, until nothing is new."""
+        """A sampler's clusters, best rank first: one around each entity, then a second round, until nothing is new.
+
+        From the second round on at least half of a cluster's statements were in none around the same entity before.
+        """
         chosen: Callable[[int, Any], list[int]] = {
             "single": self._single, "co_mention": self._co_mention, "walk": self._walk
         }[sampler]  # fmt: skip
-        seen: set[Id] = set()
+        told: dict[int, set[Id]] = defaultdict(set)
         around = 0
         while True:
-            before = len(seen)
+            fresh = 0
             order = sorted(range(len(self.entities)), key=lambda at: self._rank(sampler, around, self.entities[at].id))
             for at in order:
-                cluster = self._cluster(sampler, chosen(at, (sampler, around)), around)
+                cluster = self._cluster(sampler, chosen(at, (sampler, around)), around, told[at])
                 if cluster is None:
                     continue
-                key = digest(sorted(statement["id"] for _, statement in cluster.statements))
-                if key not in seen:
-                    seen.add(key)
+                ids = {statement["id"] for _, statement in cluster.statements}
+                if 2 * len(ids - told[at]) >= len(ids):
+                    told[at] |= ids
+                    fresh += 1
                     yield cluster
-            if len(seen) == before:
+            if not fresh:
                 return
             around += 1
 
@@ -125,7 +129,7 @@ class Clusters:
         """Linked entities, best rank first."""
         return sorted(found, key=lambda at: self._rank(choice, key, self.entities[here].id, self.entities[at].id))
 
-    def _cluster(self, sampler: str, members: list[int], around: int) -> Cluster | None:
+    def _cluster(self, sampler: str, members: list[int], around: int, told: set[Id]) -> Cluster | None:
         """The entities with their share of statements; None where there are too few of either."""
         low = self.statements.low or 1
         if not members or len(members) < (self.size.low or 1):
@@ -137,21 +141,26 @@ class Clusters:
         key = (sampler, around, entities[0].id)
         wanted = min(self._number(low, max(self.statements.high or low, low), "statements", *key), total)
         wanted = max(wanted, len(entities))
-        queues = [self._ranked(at, members, key) for at in members]
+        queues = [self._ranked(at, members, key, told) for at in members]
         picked: list[tuple[int, Statement]] = []
-        while len(picked) < wanted:  # one of each entity in turn, statements that name another member first
+        while len(picked) < wanted:  # one of each entity in turn
             for place, queue in enumerate(queues):
                 if queue and len(picked) < wanted:
                     picked.append((place, queue.pop()))
         picked.sort(key=lambda each: (each[0], each[1].get("time") or "9999", each[1]["id"]))
         return Cluster(sampler, entities, tuple((entities[place], statement) for place, statement in picked))
 
-    def _ranked(self, at: int, members: list[int], key: Any) -> list[Statement]:
-        """An entity's statements, the one to take first at the end."""
+    def _ranked(self, at: int, members: list[int], key: Any, told: set[Id]) -> list[Statement]:
+        """An entity's statements, the one to take first at the end: new ones, then those that name another member."""
         others = {member for member in members if member != at}
         linking = {s for other in others for s in self._links[at].get(other, ())} if others else set()
         statements = list(enumerate(self.entities[at].statements))
-        statements.sort(key=lambda s: (s[0] not in linking, self._rank("statement", *key, s[1]["id"])), reverse=True)
+
+        def rank(each: tuple[int, Statement]) -> tuple[bool, bool, Id]:
+            place, statement = each
+            return statement["id"] in told, place not in linking, self._rank("statement", *key, statement["id"])
+
+        statements.sort(key=rank, reverse=True)
         return [statement for _, statement in statements]
 
 

@@ -2,7 +2,8 @@
 
 Alike is a Jaccard of shingles at or above `threshold`, found by MinHash and verified exactly; what is alike to a
 duplicate is one too. Statements of different dates or figures are alike and must both stay: `apart` keeps them, and
-`cluster` ties them, so that two values for one claim can be found. 200k statements take about 25 s on one core.
+`cluster` ties them, so that two values for one claim can be found. 20k statements take 2.5 s on one
+core, with `cluster` 5 s.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Dedup(TableAction):
                 alike.join(first, second)
         self._drop(ids, exact, same, ctx)
         kept = [at for at in range(len(ids)) if same.first(at) == at]
-        for start in range(0, len(kept) or 1, _BATCH):
+        for start in range(0, len(kept), _BATCH):
             yield ctx.batch([self._row(ids, at, alike) for at in kept[start : start + _BATCH]])
 
     def _shingles(self, text: str, *, figures: bool) -> Shingles:

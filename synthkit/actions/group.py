@@ -99,7 +99,8 @@ class Group(TableAction):
             if len(waiting) == _BATCH:
                 yield ctx.batch(waiting)
                 waiting = []
-        yield ctx.batch(waiting)
+        if waiting:
+            yield ctx.batch(waiting)
 
     def _row(self, members: list[Row]) -> dict[str, Value]:
         """One group's columns."""

@@ -90,7 +90,8 @@ class Join(TableAction):
             if len(waiting) >= _BATCH:
                 yield ctx.batch(waiting)
                 waiting = []
-        yield ctx.batch(waiting)
+        if waiting:
+            yield ctx.batch(waiting)
 
     def _matches(self, ctx: TableContext) -> Mapping[bytes, list[tuple[str, dict[str, Any]]]]:
         """The other step's rows by key, each list by id."""

@@ -1,7 +1,7 @@
 """Which entities' names stand in which statements.
 
-Names are looked up by their first two characters at every place where a name can begin, longest first: about 60,000
-statements a second whatever the number of names. A name counts only as whole words; Chinese has no gaps between words,
+Names are looked up by their first two characters at every place where a name can begin, longest first: about 17,000
+statements a second among 3,000 names. A name counts only as whole words; Chinese has no gaps between words,
 so there any place counts, and names of one character are left out.
 """
 

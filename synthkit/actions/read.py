@@ -154,7 +154,8 @@ class Read(SourceAction):
                 if len(waiting) == _BATCH:
                     yield self._batch(waiting, seen, ctx)
                     waiting = []
-        yield self._batch(waiting, seen, ctx)
+        if waiting:
+            yield self._batch(waiting, seen, ctx)
 
     async def _published(self, ctx: TableContext) -> AsyncIterator[pa.RecordBatch]:
         from synthkit.core.types import Str
@@ -168,7 +169,8 @@ class Read(SourceAction):
             frame = ctx.read_run(self.run, self.table)
         columns = {"_id": Str(), **ctx.adds}
         for part in frame.select(list(columns)).collect_batches(chunk_size=_BATCH, maintain_order=True):
-            yield ctx.batch([{**row, "_parents": []} for row in decode(part.to_arrow(), columns)])
+            if part.height:
+                yield ctx.batch([{**row, "_parents": []} for row in decode(part.to_arrow(), columns)])
 
     def _row(self, record: Record, keys: list[str], ctx: TableContext) -> tuple[Id, str, dict[str, Value]] | None:
         """A record's id, place and columns; None where it is rejected."""

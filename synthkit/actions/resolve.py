@@ -159,7 +159,10 @@ class Names:
             if len(owners) == 1:
                 others[owners.pop()].add(_best(self.written[alias]))
         best = {key: _best(spellings) for key, spellings in spelt.items()}
-        rest = {key: sorted((others[key] | set(spelt[key])) - {best[key]}) for key in spelt}
+        for key in parent:
+            if normal(best[root(key)]) != key:
+                others[root(key)].add(_best(self.spellings[key]))
+        rest = {key: sorted(others[key]) for key in spelt}
         return {key: (best[root(key)], rest[root(key)]) for key in parent}
 
 

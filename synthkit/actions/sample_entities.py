@@ -3,7 +3,7 @@
 Each sampler draws one cluster around each entity and round; candidates are ranked by a hash of (seed, sampler, round,
 entity), and the samplers take turns by their shares. So the first N clusters are the same whatever `count` is, and new
 entities step in between without moving the others. Links between entities are names that occur in each other's
-statements: nothing is built or stored, and 100k statements take about 3 s.
+statements: nothing is built or stored, and 20k statements of 3k entities take 1 s.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synthkit.core.types import Type
 
 Sampler = Literal["single", "co_mention", "walk"]
+_MIX: dict[Sampler, float] = {"co_mention": 0.6, "single": 0.2, "walk": 0.2}
 _BATCH = 256
 _SHOWN = ("statement", "time", "source")
 
@@ -41,7 +42,7 @@ class SampleEntities(TableAction):
     verb: ClassVar[str] = "sample_entities"
     carries: ClassVar[bool] = False
 
-    by: dict[str, Share] = Field(default_factory=lambda: {"co_mention": 0.6, "single": 0.2, "walk": 0.2})
+    by: dict[Sampler, Share] = Field(default_factory=lambda: dict(_MIX))
     """Sampler -> share of the clusters. `single`: one entity; `co_mention`: an entity and some that its statements
     name or that name it; `walk`: from entity to entity along such links."""
     entities: Range = Range(1, 3)
@@ -119,13 +120,14 @@ class SampleEntities(TableAction):
         clusters = Clusters(entities, self.entities, self.statements, self.seed)
         used: set[Id] = set()
         waiting = []
-        for cluster in clusters.draw(self.by, self.count):
+        for cluster in clusters.draw({str(name): share for name, share in self.by.items()}, self.count):
             used.update(entity.id for entity in cluster.entities)
             waiting.append(self._row(cluster.sampler, cluster.entities, cluster.statements, ctx.step))
             if len(waiting) == _BATCH:
                 yield ctx.batch(waiting)
                 waiting = []
-        yield ctx.batch(waiting)
+        if waiting:
+            yield ctx.batch(waiting)
         ctx.drop([each.id for each in entities if each.id not in used], Outcome.UNUSED, "not sampled")
 
     def _row(self, sampler: str, entities: Any, statements: Any, step: str) -> dict[str, Value]:

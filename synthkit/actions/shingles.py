@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -68,7 +69,7 @@ def bands(threshold: float) -> tuple[int, int]:
 
 
 def candidates(sets: Sequence[Shingles], groups: Sequence[int], threshold: float) -> Iterator[tuple[int, int]]:
-    """Pairs (i < j) of one group that share a band, some more than once.
+    """Pairs (i < j) of one group that share a band, each once, in order; 8 bytes of memory a pair.
 
     In a bucket of more than 64 each member is paired with the first and with the next 64, which bounds the work.
     """
@@ -77,6 +78,7 @@ def candidates(sets: Sequence[Shingles], groups: Sequence[int], threshold: float
     count, rows = bands(threshold)
     signatures = _signatures(sets)
     group = np.asarray(groups, dtype=np.uint32).reshape(-1, 1)
+    found = np.empty(0, dtype=np.int64)
     for band in range(count):
         part = np.hstack([group, signatures[:, band * rows : (band + 1) * rows]])
         keys = np.ascontiguousarray(part).view(np.dtype((np.void, part.shape[1] * 4))).ravel()
@@ -84,10 +86,11 @@ def candidates(sets: Sequence[Shingles], groups: Sequence[int], threshold: float
         shared = np.flatnonzero(sizes[bucket] > 1)
         order = shared[np.argsort(bucket[shared], kind="stable")]
         ends = np.flatnonzero(np.diff(bucket[order], append=-1)) + 1
-        start = 0
-        for end in ends.tolist():
-            yield from _pairs(order[start:end].tolist())
-            start = end
+        pairs = (pair for start, end in pairwise([0, *ends.tolist()]) for pair in _pairs(order[start:end].tolist()))
+        packed = np.fromiter((first << 32 | second for first, second in pairs), dtype=np.int64)
+        found = np.union1d(found, packed)
+    for pair in found.tolist():
+        yield pair >> 32, pair & 0xFFFFFFFF
 
 
 def _pairs(members: list[int]) -> Iterator[tuple[int, int]]:

@@ -88,10 +88,16 @@ _TOKENS_SCHEMA = {
 _SHARE_SCHEMA = {
     "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^\d+(\.\d*)?%$"}]
 }
-_END = r"-?\d+(\.\d*)?([KMGBT]i?|%)?"
-_RANGE_SCHEMA = {
-    "anyOf": [{"type": "number"}, {"type": "string", "pattern": rf"^({_END}(\.\.({_END})?)?|\.\.{_END})$"}]
-}
+
+
+def _range_schema(end: str, kind: str) -> JsonSchemaValue:
+    """The JSON Schema of a range: a single end, or dots with one or two; `end` is a regular expression."""
+    return {"anyOf": [{"type": kind}, {"type": "string", "pattern": rf"^({end}(\.\.({end})?)?|\.\.{end})$"}]}
+
+
+_RANGE_SCHEMA = _range_schema(r"\d+(\.\d+)?[KMBT]?", "integer")
+_TOKEN_RANGE_SCHEMA = _range_schema(r"\d+(\.\d+)?([KMG]i)?", "integer")
+_BOUNDS_SCHEMA = _range_schema(r"-?\d+(\.\d*)?%?", "number")
 
 Count = Annotated[int, BeforeValidator(parse_count), WithJsonSchema(_COUNT_SCHEMA)]
 """A number of things: `5000`, `5K`, `2B`."""
@@ -166,7 +172,7 @@ class Bounds:
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """A number or text with dots."""
-        return dict(_RANGE_SCHEMA)
+        return dict(_BOUNDS_SCHEMA)
 
 
 def _plain_schema(parse: Callable[[Any], Any]) -> CoreSchema:
@@ -175,7 +181,9 @@ def _plain_schema(parse: Callable[[Any], Any]) -> CoreSchema:
     )
 
 
-TokenRange = Annotated[Range, BeforeValidator(lambda value: Range.parse(value, parse_tokens))]
+TokenRange = Annotated[
+    Range, BeforeValidator(lambda value: Range.parse(value, parse_tokens)), WithJsonSchema(_TOKEN_RANGE_SCHEMA)
+]
 """A range of lengths in tokens: `..600`, `1Ki..32Ki`."""
 
 

@@ -40,8 +40,6 @@ class StepLayout:
     """Whether rows keep their parent's id: then the join is on `_id` alone."""
     union: bool = False
     """A union of `parents`: the column `_branch` names the parent each row came from."""
-    alias: bool = False
-    """Another name of the one step in `parents`: it has no table of its own, and `hidden` applies."""
     hidden: frozenset[str] = frozenset()
     """Columns of ancestors or of this step that are not visible from here on (inner columns of a composite)."""
 
@@ -245,24 +243,13 @@ class RunStore(Store, Protocol):
         """Let a tag name the newest version of every published table; returns the versions. A tag never moves."""
         ...
 
-    def clean(self) -> Freed:
-        """Remove old untagged versions, files of writes that died and leftovers."""
+    def clean(self, *, dry_run: bool = False) -> int:
+        """Remove old untagged versions and files of writes that died (or only count); returns the bytes freed."""
         ...
 
     async def close(self) -> None:
         """Flush the journal, save the state, release the lock."""
         ...
-
-
-@dataclass(slots=True)
-class Freed:
-    """What cleaning took and what it left."""
-
-    bytes: int = 0
-    files: list[str] = field(default_factory=list)
-    """Stray files that were removed."""
-    unused: list[str] = field(default_factory=list)
-    """Tables of steps that the run no longer has; they stay, for the user to decide."""
 
 
 @dataclass(slots=True)

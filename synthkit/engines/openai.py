@@ -1,8 +1,9 @@
 """Any server that speaks the OpenAI chat protocol, over aiohttp and orjson.
 
-The usual SDKs cost 10 to 30 times the CPU; this one makes MEASURED. One fault is one try of one
-request: it is retried with growing, jittered pauses, then its row stays pending. Connections idle for 3 s are closed,
-for vLLM's server closes them after 5 s, and using one it is about to close is a reset.
+The usual SDKs cost 10 to 30 times the CPU. Here a request of 2 KB takes 0.21 ms of it, bare aiohttp 0.13 to 0.18 (two
+busy shared cores), so a core holds about 4,700 requests/s. One fault is one try of one request: it is retried with
+growing, jittered pauses, then its row stays pending. Connections idle for 3 s are closed, for vLLM's server closes
+them after 5 s, and using one it is about to close is a reset.
 """
 
 from __future__ import annotations

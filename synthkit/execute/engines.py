@@ -111,8 +111,12 @@ class EnginePool:
         """The engine of that configuration; the same object for equal configurations."""
         key = digest([config.kind, config.model_dump(mode="json")])
         if key not in self._running:
-            self._running[key] = Running(name, config, roles)
+            self._running[key] = self.make(name, config, roles)
         return self._running[key]
+
+    def make(self, name: str, config: EngineConfig, roles: Mapping[str, Role]) -> Running:
+        """A new entry of the pool."""
+        return Running(name, config, roles)
 
     def loads(self) -> dict[str, Load]:
         """Requests running and waiting, by engine name; only of started engines."""

@@ -60,7 +60,7 @@ class RunDiff:
 def diff(one: Run, two: Run, *, examples: int = 3) -> RunDiff:
     """Compare two runs; `examples` is how many ids are named on each side."""
     found = RunDiff()
-    for name in ("vars", "models", "limit"):
+    for name in ("vars", "roles", "limit"):
         found.settings += _changes(name, one.state.get(name), two.state.get(name))
     for name in dict.fromkeys([*one.steps, *two.steps]):
         table = _table(name, _scans(one, name), _scans(two, name), examples)

@@ -78,8 +78,8 @@ def card(run: Run, table: str, columns: Mapping[str, Type], count: int, file: st
         _section("Rows by step", _steps(run)),
         _section("Variables", [f"- `{name}`: `{value}`" for name, value in dict(state.get("vars") or {}).items()]),
     ]
-    if state.get("spec"):
-        parts.append(f"## Spec\n\n```yaml\n{str(state['spec']).rstrip()}\n```")
+    if state.get("spec_text"):
+        parts.append(f"## Spec\n\n```yaml\n{str(state['spec_text']).rstrip()}\n```")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -92,7 +92,7 @@ def _sources(run: Run) -> list[str]:
 
     lines = []
     for name, layout in run.steps.items():
-        if layout.parents or layout.alias:
+        if layout.parents:
             continue
         if _LICENCE not in layout.adds:
             rows = run.store.scan(name, []).select(pl.len()).collect().item()
@@ -107,11 +107,11 @@ def _sources(run: Run) -> list[str]:
 
 
 def _models(run: Run) -> list[str]:
-    models: Mapping[str, Any] = run.state.get("models") or {}
+    roles: Mapping[str, Any] = run.state.get("roles") or {}
     lines = []
     for line in run.usage.drop("step").group_by("model").sum().sort("model").iter_rows(named=True):
         name = line["model"]
-        which = f" ({models[name]})" if name in models else ""
+        which = f" ({roles[name]})" if name in roles else ""
         lines.append(
             f"- `{name}`{which}: {line['requests']} requests, {line['prompt_tokens']} prompt tokens, "
             f"{line['completion_tokens']} completion tokens"

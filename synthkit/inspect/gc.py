@@ -1,4 +1,4 @@
-"""Cleaning a run directory: what no tag and no newest version refers to goes, and how much it was is said."""
+"""Cleaning a run directory: what no tag and no newest version refers to goes."""
 
 from __future__ import annotations
 
@@ -6,36 +6,13 @@ import asyncio
 from pathlib import Path
 
 from synthkit.core.registry import open_store
-from synthkit.core.store import Freed, RunStore
+from synthkit.core.store import RunStore
 
 
-def collect(path: Path, store: str = "lance") -> Freed:
-    """Clean a run; takes its lock, so a run that is being written is refused with StoreLocked."""
+def collect_garbage(path: Path, *, dry_run: bool = False, store: str = "lance") -> int:
+    """Clean a run, or only say how much would go; returns bytes. A run that is being written is StoreLocked."""
     run: RunStore = open_store(store)(path, write=True, create=False)
     try:
-        return run.clean()
+        return run.clean(dry_run=dry_run)
     finally:
         asyncio.run(run.close())
-
-
-def as_text(freed: Freed) -> str:
-    """What was freed, in words."""
-    lines = [f"freed {size(freed.bytes)}"]
-    if freed.files:
-        lines.append(f"removed {', '.join(freed.files)}")
-    if freed.unused:
-        lines.append(
-            f"kept tables of steps that the run no longer has: {', '.join(freed.unused)}; remove their folders "
-            "if you do not mean to go back"
-        )
-    return "\n".join(lines)
-
-
-def size(count: int) -> str:
-    """Bytes for humans."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

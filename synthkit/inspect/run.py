@@ -33,8 +33,8 @@ class Run:
 
     def __getitem__(self, table: str) -> pl.LazyFrame:
         """The published table of that name, or else the step's rows with all columns visible there."""
-        self.known(table)
-        return self.store.published(table) if table in self.store.published_names() else self.store.scan(table)
+        step = self.resolve(table)
+        return self.store.published(table) if step is None else self.store.scan(step)
 
     def __contains__(self, table: object) -> bool:
         return table in self.tables
@@ -56,8 +56,8 @@ class Run:
 
     @property
     def tables(self) -> list[str]:
-        """Names that `run[...]` takes: published tables, then steps."""
-        return list(dict.fromkeys([*self.store.published_names(), *self.steps]))
+        """Names that `run[...]` takes: published tables, then steps, composites by their own name too."""
+        return list(dict.fromkeys([*self.store.published_names(), *self.steps, *self._aliases]))
 
     @property
     def rejects(self) -> pl.LazyFrame:
@@ -80,7 +80,7 @@ class Run:
             .group_by("step", "model")
             .agg(
                 requests=pl.len(),
-                samples=pl.col("samples").list.len().sum(),
+                samples=pl.col("n").sum(),
                 prompt_tokens=pl.col("prompt_tokens").sum(),
                 cached_tokens=pl.col("cached_tokens").sum(),
                 completion_tokens=pl.col("completion_tokens").sum(),
@@ -92,16 +92,43 @@ class Run:
 
     def columns(self, table: str) -> Mapping[str, Type]:
         """The columns of `run[table]` and their types."""
-        self.known(table)
-        return self.store.published_types(table) if table in self.store.published_names() else self.store.columns(table)
+        step = self.resolve(table)
+        return self.store.published_types(table) if step is None else self.store.columns(step)
 
     def ledger(self, *steps: str) -> dict[str, StepCounts]:
         """What became of every input row, by step."""
         from synthkit.inspect.ledger import ledger
 
-        return ledger(self.store, *steps)
+        return ledger(self.store, *(self._aliases.get(step, step) for step in steps))
 
-    def known(self, table: str) -> None:
-        """StoreError where there is no table of that name."""
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """Figures by step that a plan estimates with: rows decided, stored and pending; requests, samples, tokens."""
+        import polars as pl
+
+        usage = self.usage.group_by("step").agg(
+            pl.col("requests", "samples", "prompt_tokens", "completion_tokens").sum()
+        )
+        spent = {line.pop("step"): line for line in usage.iter_rows(named=True)}
+        partial = {name for name, kept in dict(self.state.get("steps") or {}).items() if kept.get("partial")}
+        return {
+            name: {
+                "fingerprint": self.steps[name].fingerprint,
+                "input": counts.input - counts.pending,
+                "output": counts.output,
+                "pending": counts.pending,
+                **spent.get(name, {}),
+                "complete": not counts.pending and not partial,
+            }
+            for name, counts in self.ledger().items()
+        }
+
+    def resolve(self, table: str) -> str | None:
+        """The step whose rows `run[table]` gives; None where it is a published table."""
         if table not in self:
             raise StoreError(f"{self.path} has no table {table!r}; {nearest(table, self.tables, 'tables')}")
+        return None if table in self.store.published_names() else self._aliases.get(table, table)
+
+    @property
+    def _aliases(self) -> Mapping[str, str]:
+        """Composite step -> the step its rows come from."""
+        return dict(self.state.get("aliases") or {})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from synthkit.core.errors import StoreError
 from synthkit.core.types import Call, Choice, Date, ListOf, MapOf, Optional, Ref, Str, Type
 from synthkit.inspect.run import Run
+from synthkit.inspect.text import ledger_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,27 +19,15 @@ _WIDTH = 120
 
 
 def counts(run: Run) -> str:
-    """Every step: input rows, what became of them, and rows made."""
+    """The ledger of every step, and the published tables."""
     import polars as pl
 
-    rows = [
-        {
-            "step": name,
-            "in": c.input,
-            "kept": c.kept,
-            "filtered": c.filtered,
-            "duplicate": c.duplicate,
-            "failed": c.failed,
-            "unused": c.unused,
-            "pending": c.pending,
-            "out": c.output,
-            "balanced": "yes" if c.balanced() else "NO",
-        }
-        for name, c in run.ledger().items()
+    ledger = run.ledger()
+    text = ledger_table(ledger) if ledger else "the run has no steps yet"
+    published = [
+        {"published": name, "rows": _height(run.store.published(name))} for name in run.store.published_names()
     ]
-    published = [{"table": name, "rows": _height(run.store.published(name))} for name in run.store.published_names()]
-    text = as_text(pl.DataFrame(rows)) if rows else "the run has no steps yet"
-    return text + ("\n\npublished\n" + as_text(pl.DataFrame(published)) if published else "")
+    return text + ("\n\n" + as_text(pl.DataFrame(published)) if published else "")
 
 
 def rates(run: Run) -> str:

@@ -6,7 +6,7 @@ Nothing here opens a store, starts an engine or reads a row, so a plan is free: 
 from synthkit.plan.build import build_graph
 from synthkit.plan.estimate import Estimate, StepEstimate, estimate
 from synthkit.plan.graph import AuditBound, Graph, Node, PublishedTable, Until
-from synthkit.plan.state import RunState, StepState
+from synthkit.plan.state import PlanState, StepState
 from synthkit.plan.text import render_plan
 
 __all__ = [
@@ -14,8 +14,8 @@ __all__ = [
     "Estimate",
     "Graph",
     "Node",
+    "PlanState",
     "PublishedTable",
-    "RunState",
     "StepEstimate",
     "StepState",
     "Until",

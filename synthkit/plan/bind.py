@@ -27,8 +27,6 @@ class Unbound(Exception):
 class Frame:
     """The surroundings of a step: the spec itself, or one call of a composite."""
 
-    steps: Mapping[str, Step]
-    """All steps of the same mapping, for "stands below"."""
     prefix: str = ""
     step: str = ""
     """The spec's step that the call belongs to; empty at the top."""
@@ -53,8 +51,8 @@ class Binder:
 
     def spec(self) -> Frame:
         """Bind every step; the frame knows which could be."""
-        frame = Frame(self.world.loaded.spec.steps)
-        for step in frame.steps.values():
+        frame = Frame()
+        for step in self.world.loaded.spec.steps.values():
             self.step(step, frame)
         return frame
 
@@ -122,7 +120,7 @@ class Binder:
             when=None,
             until=None,
             fingerprint="",
-            level=max(node.level for node in above),
+            level=_level("union", above),
             depth=1 + max(node.depth for node in above),
             step=frame.step or step.name,
             mark=step.site.mark("from", key=True),
@@ -141,7 +139,7 @@ class Binder:
         label = frame.labels.get(step.from_[0], step.from_[0]) if len(step.from_) == 1 else f"the union in {step.name}"
         scope = StepScope(self.world, step, name, columns, lambda each: self._columns_of(each, frame))
         self.scopes[name] = scope
-        extra = self._extra(step, action, frame)
+        tables = self._tables(step, action, frame)
         kind = _kind(action)
         when = self._when(step, action, kind, frame)
         reads = bind_reads(scope, action, when, flow, label)
@@ -151,7 +149,7 @@ class Binder:
         if not flow.open:
             action.check(scope)
         visible, adds = after(scope, action, adds, bool(when), flow, label)
-        parents = [self.nodes[n] for n in ((source,) if source else ()) + extra]
+        parents = [self.nodes[n] for n in ((source,) if source else ()) + tuple(tables.values())]
         self.flows[name] = flow.through(scope, action, adds, incomplete)
         until = quota(step, visible, self.flows[name], self.world) if step.keys.until else None
         models = [text for meaning, _, text in action.mentions() if meaning == "model"]
@@ -160,7 +158,7 @@ class Binder:
             action=action,
             kind=kind,
             inputs=(source,) if source else (),
-            extra=extra,
+            extra=tuple(dict.fromkeys(tables.values())),
             columns=visible,
             input_columns=columns,
             reads=reads | ({until.per} & columns.keys() if until and until.per else set()),
@@ -176,6 +174,7 @@ class Binder:
             roles=tuple(dict.fromkeys(models)),
             prompts=tuple(scope.prompts),
             step=frame.step or step.name,
+            tables=tables,
             replaced=frozenset(adds.keys() & columns.keys()) if action.carries else frozenset(),
             reject_rate=getattr(action, "reject_rate", 0.5),
             mark=step.site.mark(key=True),
@@ -187,14 +186,13 @@ class Binder:
         node = frame.names.get(step)
         return self.nodes[node].columns if node else None
 
-    def _extra(self, step: Step, action: Action, frame: Frame) -> tuple[str, ...]:
-        """Nodes read through `StepName` fields."""
-        found = [
-            self._look_up(text, step, frame, (step.verb, *at))
+    def _tables(self, step: Step, action: Action, frame: Frame) -> dict[str, str]:
+        """Nodes read through `StepName` fields, by the name the action uses."""
+        return {
+            text: self._look_up(text, step, frame, (step.verb, *at))
             for meaning, at, text in action.mentions()
             if meaning == "step"
-        ]
-        return tuple(dict.fromkeys(found))
+        }
 
     def _when(self, step: Step, action: Action, kind: Kind, frame: Frame) -> str | None:
         """The conditions of the step and of the calls around it, all of which must hold."""
@@ -221,7 +219,6 @@ class Binder:
         columns = dict(self.nodes[source].columns)
         label = frame.labels.get(step.from_[0], step.from_[0])
         inner = Frame(
-            steps=call.steps,
             prefix=f"{name}.",
             step=frame.step or step.name,
             names={"input": source},
@@ -296,10 +293,13 @@ def _kind(action: Action) -> Kind:
 
 
 def _level(kind: Kind, parents: list[Node]) -> int:
-    """The stage: tables wait for the one before, rows stream with their input, what is read whole is complete."""
+    """The stage: what is read whole must be complete, and row steps end with their stage; they stream with their input.
+
+    Sources, tables and unions of a stage come first, in order.
+    """
     if kind == "source":
         return 0
-    below = [node.level for node in parents]
     if kind == "table":
-        return 1 + max(below)
-    return max([below[0], *(n.level + (n.kind in ("row", "union")) for n in parents[1:])])
+        return 1 + max(node.level for node in parents)
+    complete = [node.level + (node.kind == "row") for node in parents]
+    return max([parents[0].level, *complete[1:]]) if kind == "row" else max(complete)

@@ -7,12 +7,12 @@ spec that reads itself is an error at the line that closes the circle. About 20 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from synthkit.core.engine import Capability
-from synthkit.core.errors import Problem, SpecError
+from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.names import nearest
 from synthkit.core.prompt import PromptLibrary
 from synthkit.core.row import Value
@@ -65,6 +65,7 @@ def _build(loaded: LoadedSpec, stack: tuple[Path, ...]) -> Graph:
         spec_text=loaded.document.text,
         definitions=definitions,
         about=spec.about,
+        shadowed=tuple(_shadowed(world, nodes)),
     )
 
 
@@ -76,12 +77,12 @@ class _Opener:
         self.stack = stack
         self.built: dict[str, Graph | SpecError] = {}
 
-    def open(self, name: str, given: Mapping[str, Value]) -> Graph:
+    def open(self, name: str, given: Mapping[str, Value], given_at: Mark | None) -> Graph:
         """The graph of a spec by its name as written; SpecError with its problems."""
         key = f"{name} {sorted(given.items())!r}"
         if key not in self.built:
             try:
-                self.built[key] = self._build(name, given)
+                self.built[key] = self._build(name, given, given_at)
             except SpecError as error:
                 self.built[key] = error
         found = self.built[key]
@@ -89,7 +90,7 @@ class _Opener:
             raise found
         return found
 
-    def _build(self, name: str, given: Mapping[str, Value]) -> Graph:
+    def _build(self, name: str, given: Mapping[str, Value], given_at: Mark | None) -> Graph:
         search = self.loaded.search
         path = search.find("specs", name)
         if path is None:
@@ -103,9 +104,27 @@ class _Opener:
             raise SpecError(
                 Problem(f"the spec reads itself: {way}", help="a run reads what is finished; break the circle")
             )
-        models = getattr(self.loaded, "models_override", None)
-        loaded = load_spec(path, models=models, search=search.extra, given=given)
+        loaded = load_spec(path, models=self.loaded.models_given, search=search.extra, given=given, given_at=given_at)
         return _build(loaded, (*self.stack, path.resolve()))
+
+
+def _shadowed(world: World, nodes: Mapping[str, Node]) -> Iterator[Path]:
+    """Files of the same name as one that is read, further down the search."""
+    search, document = world.loaded.search, world.loaded.document
+    for name in dict.fromkeys(name for node in nodes.values() for name in node.prompts):
+        yield from _others([Path(world.prompts.get(name).path), *world.prompts.get(name).shadowed])
+    if isinstance(toolset := document.get(("toolset",)), str):
+        yield from _others(search.find_all("toolsets", toolset))
+    if isinstance(models := document.get(("models",)), str) and world.loaded.models_given is None:
+        yield from _others(search.find_all("specs", models))
+    for name in world.subspecs:
+        yield from _others(search.find_all("specs", str(getattr(nodes[name].action, "spec", ""))))
+
+
+def _others(paths: Sequence[Path]) -> list[Path]:
+    """All but the first, which is read; one file by two paths is one."""
+    files = {path.resolve(): path for path in reversed(paths)}
+    return [path for path in files.values() if path.resolve() != paths[0].resolve()][::-1]
 
 
 def _publish(binder: Binder, frame: Frame) -> Iterator[tuple[str, PublishedTable]]:

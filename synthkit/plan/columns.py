@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from synthkit.core.action import Action
 from synthkit.core.errors import Mark
 from synthkit.core.names import nearest
-from synthkit.core.types import Bool, Choice, Date, Int, Json, Str, Type, refs
+from synthkit.core.types import Bool, Choice, Date, Int, Json, Str, Type
 from synthkit.core.types.model import bare
 from synthkit.plan.graph import Until
 from synthkit.plan.scope import Path, StepScope, World
@@ -261,8 +261,3 @@ def union_columns(branches: Mapping[str, Mapping[str, Type]]) -> tuple[dict[str,
             owner.setdefault(name, branch)
     everywhere = [name for name in merged if all(name in columns for columns in branches.values())]
     return {name: of if name in everywhere else nullable(of) for name, of in merged.items()}, clashes
-
-
-def ref_columns(adds: Mapping[str, Type]) -> frozenset[str]:
-    """Columns whose items a reply may refer to."""
-    return frozenset(name for of in adds.values() for name in refs(of))

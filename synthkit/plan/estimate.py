@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from synthkit.core.types import Bool, Choice
 from synthkit.core.types.model import bare
 from synthkit.plan.graph import Graph, Node
-from synthkit.plan.state import RunState, StepState
+from synthkit.plan.state import PlanState, StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class Estimate:
     subspecs: Mapping[str, Estimate]
 
 
-def estimate(graph: Graph, state: RunState | None = None) -> Estimate:
+def estimate(graph: Graph, state: PlanState | None = None) -> Estimate:
     """Rows, requests, tokens, time and yield of a run of the graph, from where `state` says it stands."""
-    state = state or RunState()
+    state = state or PlanState()
     below = {name: estimate(sub, state.subspecs.get(name)) for name, sub in graph.subspecs.items()}
     steps: dict[str, StepEstimate] = {}
     for name, node in graph.nodes.items():
@@ -100,24 +100,23 @@ def _published(node: Node, below: Mapping[str, Estimate]) -> float | None:
 def _step(node: Node, seen: StepState, rows: float | None, published: float | None) -> StepEstimate:
     """One step, from the rows that come in."""
     cost = node.action.cost()
-    piloted = seen.input > 0 if node.kind != "source" else seen.output > 0
+    piloted = seen.input > 0
     if node.kind == "source":
         known = [each for each in (published, cost.total, seen.output if seen.complete else None) if each is not None]
-        output = known[0] if known else None
-        rows = output
+        output = rows = known[0] if known else None
+    elif node.kind == "union":
+        output = rows
     else:
-        rate = seen.output / seen.input if seen.input else cost.rows
+        rate = (seen.output + seen.over) / seen.input if piloted else cost.rows
         output = None if rows is None else rows * rate
-        if cost.total is not None and not (seen.complete and seen.input):
+        if cost.total is not None and not (seen.complete and piloted):
             output = cost.total if output is None or not piloted else min(cost.total, output)
-        if node.kind == "union":
-            output = rows
     done = seen.input if seen.fingerprint == node.fingerprint else 0
     reuse = float(done if rows is None else min(done, rows))
     compute = None if rows is None else rows - reuse
-    calls = seen.requests / seen.input if seen.input else cost.calls
-    samples = seen.samples / seen.requests if seen.requests else cost.samples
-    requests = _times(compute, calls)
+    samples = _times(compute, seen.samples / seen.input if piloted else cost.calls * cost.samples)
+    each = seen.replies / seen.requests if seen.requests else cost.samples
+    requests = samples / each if samples else samples
     wanted = _wanted(node)
     capped = output if wanted is None else wanted if output is None else min(wanted, output)
     return StepEstimate(
@@ -126,9 +125,9 @@ def _step(node: Node, seen: StepState, rows: float | None, published: float | No
         reuse=reuse,
         compute=compute,
         requests=requests,
-        samples=_times(requests, samples),
+        samples=samples,
         prompt_tokens=_tokens(requests, seen.prompt_tokens, seen.requests),
-        completion_tokens=_tokens(requests, seen.completion_tokens, seen.requests),
+        completion_tokens=_tokens(samples, seen.completion_tokens, seen.replies),
         piloted=piloted,
         quota=wanted,
         available=output,
@@ -152,11 +151,11 @@ def _times(rows: float | None, factor: float) -> float | None:
     return 0 if factor == 0 else None if rows is None else rows * factor
 
 
-def _tokens(requests: float | None, seen: int, answered: int) -> float | None:
-    """Tokens at the pilot's average; unknown without one."""
-    if requests == 0:
+def _tokens(number: float | None, seen: int, answered: int) -> float | None:
+    """Tokens of that number of requests (or replies) at the average so far; unknown without one."""
+    if number == 0:
         return 0
-    return requests * seen / answered if requests is not None and answered else None
+    return number * seen / answered if number is not None and answered else None
 
 
 def _total(parts: list[float | None]) -> float | None:

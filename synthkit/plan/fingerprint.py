@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from synthkit.core.engine import EngineConfig, Role
+from synthkit.core.engine import Role
 from synthkit.core.ids import Id, digest
 from synthkit.core.types import Call, Type
 from synthkit.core.types.schema import parts
 from synthkit.plan.graph import Node
-from synthkit.plan.scope import StepScope
+from synthkit.plan.scope import StepScope, World
 from synthkit.plan.source import source
 
 SEMANTICS = 1
@@ -72,11 +72,7 @@ def definition(node: Node, scope: StepScope | None) -> dict[str, Any]:
     if scope.prompts:
         found["templates"] = {name: prompt.source for name, prompt in scope.prompts.items()}
     if node.roles:
-        found["models"] = {
-            name: _role(spec.models[name], spec.engines.get(spec.models[name].engine))
-            for name in node.roles
-            if name in spec.models
-        }
+        found["models"] = {name: _role(spec.models[name], scope.world) for name in node.roles}
     if names := _vars(scope):
         found["vars"] = {name: spec.vars[name] for name in sorted(names) if name in spec.vars}
     if spec.toolset is not None and _uses_tools(node, scope):
@@ -114,10 +110,10 @@ def _pairs(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _role(role: Role, engine: EngineConfig | None) -> dict[str, Any]:
+def _role(role: Role, world: World) -> dict[str, Any]:
     """Sampling, and what the engine's replies depend on."""
     sampling = role.model_dump(mode="json", exclude=set(EXCLUDED["role"]))
-    return {"sampling": sampling, "engine": dict(engine.identity()) if engine else None}
+    return {"sampling": sampling, "engine": world.identity(role.engine)}
 
 
 def _vars(scope: StepScope) -> set[str]:

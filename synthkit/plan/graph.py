@@ -7,7 +7,7 @@ immutable and in topological order, so that executors, stores and printers fold 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -81,7 +81,7 @@ class Node:
     fingerprint: Id
     """Digest of its definition: equal definitions give equal rows from equal input rows."""
     level: int
-    """Stage: tables of a level are complete before its row steps stream."""
+    """Stage: its sources, tables and unions are complete, in order, before its row steps stream."""
     depth: int
     """Longest path from a source, in nodes; deeper steps go first."""
     roles: tuple[str, ...] = ()
@@ -90,6 +90,8 @@ class Node:
     """Templates it renders, as named in the spec."""
     step: str = ""
     """The step of the spec it belongs to: `plans` for `plans.drafts`."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Its `StepName` fields: the step as the action names it -> the node of `extra`."""
     replaced: frozenset[str] = frozenset()
     """Columns of the input that its `adds` take the place of."""
     reject_rate: float = 0.5
@@ -163,6 +165,8 @@ class Graph:
     definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Node -> what its fingerprint covers; `diff` compares them."""
     about: str = ""
+    shadowed: tuple[Path, ...] = ()
+    """Templates, toolsets and specs that a lookup found second and that are therefore not read."""
 
     def resolve(self, step: str) -> Node:
         """The node a step name stands for: itself, or a composite's output; PlanError where there is none."""
@@ -175,14 +179,8 @@ class Graph:
         return node
 
     def layouts(self) -> tuple[StepLayout, ...]:
-        """What the store must know, in topological order; a composite's name follows the node it stands for."""
-        return tuple(layout for node in self.nodes.values() for layout in (node.layout(), *self._aliases_of(node)))
-
-    def _aliases_of(self, node: Node) -> Iterator[StepLayout]:
-        """Layouts of the composites whose rows come from the node."""
-        for name, output in self.aliases.items():
-            if output == node.name:
-                yield StepLayout(name, node.fingerprint, {}, parents=(output,), keeps_id=True, alias=True)
+        """What the store must know, in topological order; composites have no table, see `aliases`."""
+        return tuple(node.layout() for node in self.nodes.values())
 
     def levels(self) -> list[list[Node]]:
         """Nodes by stage; within one, in topological order."""
@@ -210,11 +208,3 @@ class Graph:
             for name in node.inputs:
                 found[name].append(node.name)
         return {name: tuple(names) for name, names in found.items()}
-
-    @property
-    def shadowed(self) -> tuple[Path, ...]:
-        """Files that a lookup found second and that are therefore not read."""
-        if self.prompts is None:
-            return ()
-        names = dict.fromkeys(name for node in self.nodes.values() for name in node.prompts)
-        return tuple(dict.fromkeys(path for name in names for path in self.prompts.get(name).shadowed))

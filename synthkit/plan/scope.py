@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.engine import Capability, Role
-from synthkit.core.errors import Problem, SpecError
+from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.expr import Expression, ExprSyntaxError, compile_expression
 from synthkit.core.names import nearest
 from synthkit.core.prompt import Prompt, PromptLibrary, PromptNotFound, PromptSyntaxError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from synthkit.plan.graph import Graph
 
 Path = tuple[str | int, ...]
-OpenSpec = Callable[[str, Mapping[str, Value]], "Graph"]
-"""Builds the graph of another spec: its name as written, and values for its variables."""
+OpenSpec = Callable[[str, Mapping[str, Value], "Mark | None"], "Graph"]
+"""Builds the graph of another spec: its name as written, values for its variables, and where these stand."""
 
 
 class Problems(list[Problem]):
@@ -48,6 +48,14 @@ class World:
     problems: Problems = field(default_factory=Problems)
     subspecs: dict[str, Graph] = field(default_factory=dict)
     """By node."""
+    identities: dict[str, Mapping[str, Value]] = field(default_factory=dict)
+    """By engine: what its replies depend on, which may be a hash of weights, so it is made once."""
+
+    def identity(self, engine: str) -> Mapping[str, Value]:
+        """What the replies of an engine depend on."""
+        if engine not in self.identities:
+            self.identities[engine] = dict(self.loaded.spec.engines[engine].identity())
+        return self.identities[engine]
 
 
 @dataclass
@@ -132,7 +140,7 @@ class StepScope:
         try:
             return parse_type(declared)
         except TypeSyntaxError as error:
-            self.problem(str(error), (*at, *error.at))
+            self.problem_within(error.message, (*at, *error.at), str(declared), error.offset, error.help)
             return None
 
     def published(
@@ -142,7 +150,7 @@ class StepScope:
         if spec is None:
             return self._of_run(run or "", table, at)
         try:
-            graph = self.world.open_spec(spec, with_vars)
+            graph = self.world.open_spec(spec, with_vars, self.problem_of("", ("with",)).mark)
         except SpecError as error:
             self._inside(error, at)
             return {}
@@ -191,9 +199,12 @@ class StepScope:
 
     def _inside(self, error: SpecError, at: Path) -> None:
         """Problems of a file that the field at `at` names: in their own place, with this one in the help."""
+        document = self.spec_step.site.document
         used = f"used at {self.problem_of('', at).mark}"
         for each in error.problems:
             if each.mark is None:
                 self.problem(each.message, at, each.help)
+            elif each.mark.file == document.file:
+                self.world.problems.add(document.problem_at(each.message, each.mark, help=each.help))
             else:
                 self.world.problems.add(replace(each, help=f"{each.help}; {used}" if each.help else used))

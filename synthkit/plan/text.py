@@ -13,13 +13,13 @@ from textwrap import wrap
 from synthkit.core.row import Value
 from synthkit.plan.estimate import Estimate, StepEstimate, estimate
 from synthkit.plan.graph import Graph, Node
-from synthkit.plan.state import RunState
+from synthkit.plan.state import PlanState
 from synthkit.spec.document import shown
 
 WIDTH = 100
 
 
-def render_plan(graph: Graph, state: RunState | None = None) -> str:
+def render_plan(graph: Graph, state: PlanState | None = None) -> str:
     """The plan as text; with `state` (a run as it stands) also what is reused, and figures from what it has seen."""
     cost = estimate(graph, state)
     lines = [*_head(graph), ""]
@@ -45,12 +45,10 @@ def _head(graph: Graph) -> Iterator[str]:
     for index, name in enumerate(asked):
         role = graph.roles[name]
         engine = graph.engines[role.engine]
-        identity = ", ".join(f"{key} {_value(value)}" for key, value in engine.identity().items())
+        loaded = f"{engine.kind} {_value(getattr(engine, engine.kind))}"
         sampling = role.model_dump(exclude={"engine"}, exclude_defaults=True)
         parts = [f"{key} {_value(value)}" for key, value in sampling.items()]
-        yield from _entry(
-            "" if index else "models", "; ".join([f"{name}: {role.engine} ({identity})", ", ".join(parts)])
-        )
+        yield from _entry("" if index else "models", "; ".join([f"{name}: {role.engine} ({loaded})", ", ".join(parts)]))
     if graph.toolset is not None:
         yield f"{'toolset':<11}{graph.toolset.toolset} ({', '.join(graph.toolset.tools)})"
     if graph.tokenizer:

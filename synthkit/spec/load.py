@@ -84,7 +84,7 @@ class _Loader:
         spec = Spec(
             name, keys.about, engines, roles, tokenizer, toolset, values, steps, dict(keys.publish), dict(keys.audit)
         )
-        return LoadedSpec(spec, self.path, document, models_document, self.search, self.prompts())
+        return LoadedSpec(spec, self.path, document, models_document, self.search, self.prompts(), self.models)
 
     def mapping(self, document: Document, what: str) -> Document:
         """The document, if it holds a mapping."""
@@ -98,7 +98,7 @@ class _Loader:
                     "is an action, not a spec", ("action",), key=True, help=f"use it in a step: {verb}: {{...}}"
                 )
             )
-        if what is _SPEC and "steps" not in value and {"engines", "models"} <= value.keys():
+        if what == _SPEC and "steps" not in value and {"engines", "models"} <= value.keys():
             hint = f"name it in a spec, or give it with --models {document.file}"
             raise SpecError(document.problem("is a models file, not a spec", ("engines",), key=True, help=hint))
         return document

@@ -258,6 +258,8 @@ class LoadedSpec:
     """Finds prompts, toolsets and other specs as this spec names them."""
     prompts: tuple[Path, ...]
     """Folders to look up templates in, first match wins; those of its composites last."""
+    models_given: Path | None = None
+    """The file of `--models`, which specs that are read inherit."""
 
     def site(self, *path: str | int) -> Site:
         """A place in the spec's own file: `("publish", "plans", "columns", 0)`."""

@@ -93,7 +93,7 @@ class StepReader:
 
     def verb(self, name: str, others: list[str], site: Site) -> str | None:
         """The one key of a step that is a verb."""
-        verbs = [key for key in others if self.exists(key)]
+        verbs = [key for key in others if self.verbs.exists(key)]
         if len(verbs) > 1:
             listed = ", ".join(verbs)
             self.report(
@@ -123,25 +123,18 @@ class StepReader:
 
     def misplaced(self, key: str, verb: str) -> str:
         """Help for a key beside the verb: perhaps it belongs into it."""
-        native = self.verbs.native(verb) if not self.verbs.local(verb) else self.verbs.local(verb)
-        if native and key in native.model_fields:
+        native = self.native(verb, None)
+        if native and key in keys_of(native):
             return f"it is a key of {verb!r}: indent it below"
         return nearest(key, keys_of(StepKeys), f"keys beside {verb!r}")
 
-    def exists(self, verb: str) -> bool:
-        """Whether the key names a verb."""
-        from synthkit.core import registry
-
-        return (
-            verb in registry.actions() or self.verbs.composite(verb) is not None or self.verbs.local(verb) is not None
-        )
-
-    def native(self, verb: str, site: Site) -> type[Action] | None:
-        """The class of a verb that is one."""
+    def native(self, verb: str, site: Site | None) -> type[Action] | None:
+        """The class of a verb that is one; where it cannot be imported, a problem at `site`."""
         try:
-            return self.verbs.native(verb) or (None if self.verbs.composite(verb) else self.verbs.local(verb))
+            return self.verbs.action(verb)
         except SpecError as error:
-            self.report(*(site.problem(problem.message, key=True) for problem in error.problems))
+            if site:
+                self.report(*(site.problem(problem.message, key=True) for problem in error.problems))
             return None
 
     def action(self, native: type[Action], value: Value, site: Site, verb: str) -> Action | None:

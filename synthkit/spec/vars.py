@@ -16,6 +16,7 @@ from synthkit.core.errors import Mark, Problem
 from synthkit.core.names import guess, nearest
 from synthkit.core.row import Value
 from synthkit.spec.document import Document, YamlPath
+from synthkit.spec.model import SpecKeys
 from synthkit.spec.yaml import MAX_VALUES, parse_value
 
 REFERENCE = re.compile(r"\$\{([^{}]*)\}")
@@ -55,7 +56,7 @@ def override(
 
 
 def _missing(value: Value, path: YamlPath) -> str | None:
-    """Why a path cannot be set: help that says what exists. The last key may be new, except below `vars`."""
+    """Why a path cannot be set: help that says what exists. The last key may be new where a spec has such keys."""
     for depth, part in enumerate(path):
         at = ".".join(map(str, path[:depth]))
         if isinstance(value, list):
@@ -63,7 +64,10 @@ def _missing(value: Value, path: YamlPath) -> str | None:
                 return f"{at!r} is a list of {len(value)}; its items count from 0"
         elif not isinstance(value, dict):
             return f"{at!r} holds no keys"
-        elif str(part) not in value and (depth < len(path) - 1 or depth == 0 or path[0] == "vars"):
+        elif str(part) not in value:
+            new_ok = part in SpecKeys.model_fields if depth == 0 else path[0] != "vars"
+            if new_ok and depth == len(path) - 1:
+                return None
             variables = value.get("vars") if depth == 0 else None
             if isinstance(variables, dict) and guess(str(part), variables):
                 return f"did you mean 'vars.{guess(str(part), variables)}'?"

@@ -7,6 +7,7 @@ the name of a native verb. Python files are only imported when a verb is not fou
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from synthkit.core.action import Action
 from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.registry import RegistryError
 from synthkit.spec.document import shown
+from synthkit.spec.model import IDENTIFIER
 
 FOLDER = "actions"
 
@@ -41,15 +43,19 @@ class Verbs:
         found = dict.fromkeys((each / FOLDER).absolute() for each in self.beside)
         return [each for each in found if each.is_dir()]
 
-    def native(self, verb: str) -> type[Action] | None:
-        """The registered or local class of a verb; SpecError where it cannot be imported."""
+    def exists(self, verb: str) -> bool:
+        """Whether the name means anything."""
+        return verb in registry.actions() or self.composite(verb) is not None or self.local(verb) is not None
+
+    def action(self, verb: str) -> type[Action] | None:
+        """The class of a verb, registered or local; None for a composite. SpecError where it cannot be imported."""
         if verb in registry.actions():
             try:
                 found: type[Action] = registry.actions()[verb]
             except RegistryError as error:
                 raise SpecError(Problem(str(error))) from error
             return found
-        return None
+        return None if self.composite(verb) else self.local(verb)
 
     def local(self, verb: str) -> type[Action] | None:
         """A class in `actions/*.py`; imports them all at the first call."""
@@ -72,6 +78,8 @@ class Verbs:
 
     def composite(self, verb: str) -> Path | None:
         """The file of a composite verb."""
+        if not re.fullmatch(IDENTIFIER, verb):
+            return None  # no path to somewhere else
         for folder in self.folders():
             for suffix in (".yaml", ".yml"):
                 if (path := folder / f"{verb}{suffix}").is_file():

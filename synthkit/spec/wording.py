@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 from pydantic_core import ErrorDetails
 
 from synthkit.core.errors import Problem
@@ -64,6 +64,8 @@ def validate(
         return model.model_validate_json(orjson.dumps(data), strict=True)
     except ValidationError as error:
         failed = error
+    except PydanticUserError as error:  # an annotation that cannot be resolved: the mistake is in the class
+        return [site.problem(f"the class of {what} is not complete: {error.message.splitlines()[0]}", key=True)]
     if any(each["type"] in _REPRESENTATION for each in failed.errors(include_url=False)):
         try:
             return model.model_validate_json(orjson.dumps(data))
@@ -117,7 +119,7 @@ def _problem(
         return site.problem(
             f"{inside} lacks the key {str(path[-1])!r}", *shown[:-1], key=True, help=_about(owner, path[-1])
         )
-    if first["loc"][-1] == "[key]":
+    if first["loc"][-1:] == ("[key]",):
         return site.problem(f"the name {path[-1]!r} must be {_limit(first)}", *shown, key=True)
     subject = repr(_key(shown)) if shown else what
     told = _told(errors, first["input"])

@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         ("attempt", pa.int32()),
         ("request", pa.string()),
         ("first", pa.uint32()),
+        ("n", pa.uint32()),
         ("samples", pa.list_(_SAMPLE)),
         ("kind", pa.string()),
         ("model", pa.string()),
@@ -45,7 +46,7 @@ SCHEMA = pa.schema(
         ("at", pa.float64()),
     ]
 )
-"""Columns of completions.lance; `label_logprobs` is JSON text."""
+"""Columns of completions.lance; `n` is the number of samples, told without reading them; `label_logprobs` is JSON."""
 
 _FIELDS = ("kind", "model", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds", "at")
 _BATCH = 8192
@@ -243,6 +244,7 @@ def _table(hi: Halves, lo: Halves, records: Sequence[JournalRecord]) -> Any:
         "_key_lo": lo,
         **{name: [getattr(r.key, name) for r in records] for name in ("row", "step", "call", "attempt", "request")},
         "first": [r.first for r in records],
+        "n": [len(r.samples) for r in records],
         "samples": [[stored(sample) for sample in r.samples] for r in records],
         **{name: [getattr(r, name) for r in records] for name in _FIELDS},
     }

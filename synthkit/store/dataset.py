@@ -112,6 +112,20 @@ class Dataset:
         )
         return int(done.bytes_removed)
 
+    def garbage(self) -> int:
+        """Bytes that `clean` would free now: data and manifests that neither the newest version nor a tag refers to."""
+        used: set[str] = set()
+        kept = {self.version, *self.tags().values()}
+        for version in kept:
+            for fragment in self.handle.checkout_version(version).get_fragments():
+                used |= {Path(file.path).name for file in fragment.data_files()}
+                if fragment.deletion_file():
+                    used.add(Path(fragment.deletion_file()).name)
+        files = [*(self.path / "data").rglob("*"), *(self.path / "_deletions").glob("*")]
+        unused = sum(file.stat().st_size for file in files if file.is_file() and file.name not in used)
+        manifests = sorted((self.path / "_versions").glob("*.manifest"), key=lambda file: -file.stat().st_size)
+        return unused + sum(file.stat().st_size for file in manifests[len(kept) :])
+
     def tags(self) -> dict[str, int]:
         """Tags and the versions they name."""
         return {name: int(tag["version"]) for name, tag in self.handle.tags.list().items()}

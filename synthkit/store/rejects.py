@@ -1,8 +1,8 @@
 """Everything that was not kept: one table for all steps of a run.
 
 Lines of older fingerprints stay as long as that fingerprint's rows do, so that going back to it finds its decisions
-too; reading shows the fingerprints that are in force. A line written twice (a killed run decides again) is one when read,
-by (step, row, sample, key, attempt): the last wins.
+too; reading shows the fingerprints that are in force. A line written twice (a killed run decides again) is one when
+read, by (step, row, sample, key, attempt): the last wins.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import StoreError
 from synthkit.core.ids import Id
-from synthkit.core.store import Freed, StepLayout
+from synthkit.core.store import Journal, RunStore, StepLayout, StepTable
 from synthkit.store import layouts as layout_codec
 from synthkit.store import manifest
 from synthkit.store.attempts import Attempts
@@ -35,7 +35,7 @@ MANIFEST = "run.json"
 _RESERVED = frozenset({"rejects", "completions", "attempts"})
 
 
-def open_run(path: Path, *, write: bool, create: bool = True) -> LanceRun:
+def open_run(path: Path, *, write: bool, create: bool = True) -> RunStore:
     """Open a run directory; for writing it is made where it is not there, unless `create` forbids it."""
     path = path.absolute()
     if not (path / MANIFEST).exists() and not (write and create):
@@ -51,6 +51,7 @@ class LanceRun:
         self.path = path
         self._writer: Writer | None = None
         self._lock: RunLock | None = None
+        self.layouts: Mapping[str, StepLayout] = {}
         self._tables: dict[str, LanceStep] = {}
         if write:
             path.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ class LanceRun:
                 self._writer = Writer()
                 if not known:
                     self.save()
-            self.journal = LanceJournal(path, self._writer)
+            self.journal: Journal = LanceJournal(path, self._writer)
             self._rejects = Rejects(path / "rejects.lance")
             self._attempts = Attempts(path / "attempts.lance")
         except BaseException:
@@ -136,12 +137,10 @@ class LanceRun:
             self.state["layouts"] = [layout_codec.dump(layout) for layout in layouts]
             self.save()
 
-    def table(self, step: str) -> LanceStep:
+    def table(self, step: str) -> StepTable:
         """Open a described step's table for its fingerprint: as it is, from an older tagged version, or empty."""
         if step not in self._tables:
             layout = layout_codec.find(self.layouts, step)
-            if layout.alias:
-                raise StoreError(f"step {step!r} is another name of {layout.parents[0]!r}, which holds its rows")
             rejects = self._rejects if self._writer else Rejects(self._rejects.path)
             self._tables[step] = LanceStep(self._path(step), layout, rejects, self._writer)
         return self._tables[step]
@@ -167,9 +166,9 @@ class LanceRun:
         """Let a tag name the newest version of every published table; a tag never moves."""
         return self._writing().call(self._published.tag, name)
 
-    def clean(self) -> Freed:
-        """Remove old untagged versions, files of writes that died and leftovers."""
-        return self._writing().call(clean, self.path, frozenset(self.layouts))
+    def clean(self, *, dry_run: bool = False) -> int:
+        """Remove old untagged versions and files of writes that died (or only count); returns the bytes freed."""
+        return self._writing().call(clean, self.path, dry_run)
 
     async def close(self) -> None:
         """Flush the journal, save the state, release the lock; safe to call twice."""

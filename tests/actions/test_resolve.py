@@ -37,6 +37,12 @@ async def test_an_alias_joins_two_names_and_the_most_frequent_is_canonical() -> 
     assert all(row["aliases"] == ["PVA"] for row in made)
 
 
+async def test_spellings_of_one_name_are_no_aliases_of_it() -> None:
+    rows = [("The Ilde", []), ("River Ilde", ["Ilde"]), ("River Ilde", []), ("RIVER ILDE", ["Big River"])]
+    made = await table(*rows).run(Resolve(name="entity", aliases="aliases"))
+    assert {(row["entity"], *row["aliases"]) for row in made} == {("River Ilde", "Big River", "The Ilde")}
+
+
 async def test_ties_go_to_the_longest_then_the_smallest() -> None:
     assert set(await names(("Old Bridge", ["Kestrel Bridge"]), ("Kestrel Bridge", []))) == {"Kestrel Bridge"}
     assert set(await names(("Bank A", ["Bank B"]), ("Bank B", []))) == {"Bank A"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -143,6 +144,18 @@ async def test_a_sampler_that_finds_nothing_leaves_its_share_to_the_others() -> 
     assert await draw([], count=6) == []
 
 
+async def test_later_rounds_bring_new_statements_or_nothing() -> None:
+    rows = [entity("a", "Ilde", *[statement(str(k), f"Ilde {k}.") for k in range(11)])]
+    made = await draw(rows, count=50, by={"single": "100%"}, statements="4..4")
+    seen: set[str] = set()
+    for row in made:
+        ids = {each["id"] for each in row["statements"]}
+        assert len(ids - seen) >= 2
+        seen |= ids
+    assert len(made) == 3
+    assert seen == {str(k) for k in range(11)}
+
+
 def test_walks_visit_no_entity_twice() -> None:
     chain = [Entity(f"{n}", (f"Name{n}",), (statement(f"{n}", f"Name{n} borders Name{n + 1}."),)) for n in range(6)]
     clusters = Clusters(chain, Range(3, 4), Range(2, 8), 0)
@@ -151,7 +164,7 @@ def test_walks_visit_no_entity_twice() -> None:
     for cluster in drawn:
         path = [int(entity.id) for entity in cluster.entities]
         assert len(set(path)) == len(path) >= 3
-        assert all(abs(a - b) == 1 for a, b in zip(path, path[1:], strict=False))
+        assert all(abs(a - b) == 1 for a, b in pairwise(path))
 
 
 def test_names_are_found_as_whole_words_and_longest_first() -> None:
@@ -172,6 +185,11 @@ def test_names_are_found_as_whole_words_and_longest_first() -> None:
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], said: str) -> None:
     assert FakeScope(COLUMNS).told(action(**settings)) == [said]
+
+
+def test_unknown_samplers_are_refused() -> None:
+    with pytest.raises(ValueError, match="co_mention"):
+        action(by={"neighbours": "100%"})
 
 
 def test_contested_needs_claims_and_figures() -> None:

@@ -82,7 +82,9 @@ def values_of(type: Type) -> st.SearchStrategy[Any]:
     match type:
         case Str():
             return st.text(
-                st.characters(exclude_categories=("Cs", "Cc")), min_size=type.min, max_size=min(type.limit, type.min + 20)
+                st.characters(exclude_categories=("Cs", "Cc")),
+                min_size=type.min,
+                max_size=min(type.limit, type.min + 20),
             )
         case Int():
             low, high = type.range

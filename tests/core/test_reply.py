@@ -20,9 +20,9 @@ VALUE = {"claims": [{"entity": "Ada", "time": "1843-07"}]}
         f"```json\n{GOOD}\n```",
         f"```\n{GOOD}\n```\nDone.",
         f"Here you are:\n{GOOD}\nI hope this helps {{really}}.",
-        f"<think>maybe {{\"claims\": []}}?</think>\n\n{GOOD}",
+        f'<think>maybe {{"claims": []}}?</think>\n\n{GOOD}',
         f"no open tag</think>{GOOD}",
-        f"First try: {{\"claims\": []}}. Better: {GOOD}",
+        f'First try: {{"claims": []}}. Better: {GOOD}',
         f"The keys {{claims}} are filled as asked: {GOOD}",
     ],
 )
@@ -112,7 +112,9 @@ def test_whole_floats_are_integers():
     assert read_reply(parse_type("{n: int(1..5)}"), '{"n": 5.0}') == {"n": 5}
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, '{"a":' * 3000, "NaN", '{"claims": NaN}', "{" * 200, '{"claims": [1e999]}'])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, '{"a":' * 3000, "NaN", '{"claims": NaN}', "{" * 200, '{"claims": [1e999]}']
+)
 def test_hostile_replies_are_parse_errors(text):
     with pytest.raises(ParseError):
         read_reply(CLAIMS, text)

@@ -142,10 +142,10 @@ SCRAPS = st.text(max_size=40) | st.text("str[]{}|:(),.0 none", max_size=12)
 @given(st.recursive(SCRAPS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCRAPS, inner, max_size=3)))
 def test_any_declaration_parses_or_is_a_syntax_error(declared):
     try:
-        type = parse_type(declared)
+        kind = parse_type(declared)
     except TypeSyntaxError:
         return
-    assert parse_type(str(type)) == type
+    assert parse_type(str(kind)) == kind
 
 
 def test_unknown_type_suggests_the_nearest():
@@ -155,8 +155,8 @@ def test_unknown_type_suggests_the_nearest():
 
 
 def test_schema_is_closed_and_bounded():
-    type = parse_type("{analysis: str(80..4000), time: date|none, tags: [a|b](1..3), n: int(1..5)}")
-    schema = json_schema(type)
+    kind = parse_type("{analysis: str(80..4000), time: date|none, tags: [a|b](1..3), n: int(1..5)}")
+    schema = json_schema(kind)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["required"] == ["analysis", "time", "tags", "n"] == list(schema["properties"])
     assert schema["additionalProperties"] is False
@@ -175,11 +175,11 @@ def test_default_bounds_hold_for_replies_only():
 
 @given(st.data())
 def test_schema_and_reader_accept_the_same(data):
-    """A value made for the type passes both; any other JSON value passes both or neither."""
-    type = data.draw(types)
-    validator = jsonschema.Draft202012Validator(json_schema(type))
-    boxed = Object({"x": type})
-    value = data.draw(values_of(type))
+    """A value made for the kind passes both; any other JSON value passes both or neither."""
+    kind = data.draw(types)
+    validator = jsonschema.Draft202012Validator(json_schema(kind))
+    boxed = Object({"x": kind})
+    value = data.draw(values_of(kind))
     assert validator.is_valid(value)
     assert read_reply(boxed, json.dumps({"x": value})) == {"x": value}
     other = data.draw(json_values | values_of(data.draw(types)))
@@ -196,16 +196,21 @@ def test_schema_and_reader_accept_the_same(data):
 
 @given(st.data())
 def test_what_is_read_fits_its_type(data):
-    type = data.draw(types_with_json)
-    value = data.draw(values_of(type))
-    assert check_value(type, read_reply(Object({"x": type}), json.dumps({"x": value}, ensure_ascii=False))["x"]) is None
+    kind = data.draw(types_with_json)
+    value = data.draw(values_of(kind))
+    assert check_value(kind, read_reply(Object({"x": kind}), json.dumps({"x": value}, ensure_ascii=False))["x"]) is None
 
 
 def test_ref_is_bounded_by_the_row():
     row = {"statements": [{"id": "s1"}, {"id": "s2"}, {"id": "s3"}], "sentences": ["a", "b"], "none": None, "empty": []}
     used = Object({"used": ListOf(Ref("statements"), 1)})
     schema = json_schema(used, row=row)["properties"]["used"]
-    assert schema == {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 3}, "minItems": 1, "maxItems": 3}
+    assert schema == {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": 3},
+        "minItems": 1,
+        "maxItems": 3,
+    }
     assert read_reply(used, '{"used": [3, 1, 3]}', row=row) == {"used": ["s3", "s1"]}
     assert read_reply(Object({"s": Ref("sentences")}), '{"s": 2}', row=row) == {"s": "2"}
     with pytest.raises(ParseError, match=r"used\[0\]: 4 is not the number of an item of 'statements' \(1..3\)"):
@@ -229,7 +234,9 @@ TOOLS = Toolset(
             about="Search.",
             parameters={
                 "type": "object",
-                "properties": {"query": {"type": "array", "items": {"type": "string", "format": "x"}, "uniqueItems": True}},
+                "properties": {
+                    "query": {"type": "array", "items": {"type": "string", "format": "x"}, "uniqueItems": True}
+                },
                 "required": ["query"],
             },
         )
@@ -242,28 +249,45 @@ def test_call_schema_is_fit_for_decoding():
     search, final = schema["anyOf"]
     arguments = search["properties"]["arguments"]
     assert arguments["additionalProperties"] is False
-    assert arguments["properties"]["query"] == {"type": "array", "items": {"type": "string", "maxLength": 2000}, "maxItems": 32}
+    assert arguments["properties"]["query"] == {
+        "type": "array",
+        "items": {"type": "string", "maxLength": 2000},
+        "maxItems": 32,
+    }
     assert final["properties"]["final"] == {"type": "string", "minLength": 1, "maxLength": 2000}
     with pytest.raises(SpecError, match="needs a toolset"):
         json_schema(Call())
 
 
+def test_schemas_of_tools_are_self_contained_and_bounded():
+    tool = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/Item"}, "n": {"type": "integer", "multipleOf": 3}},
+        "$defs": {"Item": {"type": "string", "pattern": "^a", "maxLength": 3}},
+    }
+    schema = Toolset(toolset="t", tools={"x": Tool(about="x", parameters=tool)}).call_schema()
+    arguments = schema["anyOf"][0]["properties"]["arguments"]
+    assert arguments["properties"]["a"] == {"type": "string", "pattern": "^a"}
+    assert arguments["properties"]["n"] == {"type": "integer", "minimum": -(10**15 - 1), "maximum": 10**15 - 1}
+    assert "$defs" not in arguments
+
+
 def test_calls_are_stored_with_their_text():
-    type = Object({"call": Call()})
+    kind = Object({"call": Call()})
     reply = '{"call": {"name": "search", "arguments": {"query": ["first", "second"]}}}'
-    assert read_reply(type, reply, toolset=TOOLS)["call"] == {
+    assert read_reply(kind, reply, toolset=TOOLS)["call"] == {
         "name": "search", "arguments": {"query": ["first", "second"]}, "final": None, "text": "first second",
     }  # fmt: skip
-    assert read_reply(type, '{"call": {"final": "42"}}', toolset=TOOLS)["call"] == {
+    assert read_reply(kind, '{"call": {"final": "42"}}', toolset=TOOLS)["call"] == {
         "name": None, "arguments": None, "final": "42", "text": "42",
     }  # fmt: skip
     as_text = '{"call": {"name": "search", "arguments": "{\\"query\\": []}"}}'
-    assert read_reply(type, as_text, toolset=TOOLS)["call"]["arguments"] == {"query": []}
+    assert read_reply(kind, as_text, toolset=TOOLS)["call"]["arguments"] == {"query": []}
     for bad in ('{"call": {"name": "search"}}', '{"call": {"final": ""}}', '{"call": 3}'):
         with pytest.raises(ParseError, match="call"):
-            read_reply(type, bad, toolset=TOOLS)
+            read_reply(kind, bad, toolset=TOOLS)
     with pytest.raises(ParseError, match="there is no tool 'serch'; did you mean 'search'"):
-        read_reply(type, '{"call": {"name": "serch", "arguments": {}}}', toolset=TOOLS)
+        read_reply(kind, '{"call": {"name": "serch", "arguments": {}}}', toolset=TOOLS)
 
 
 def test_constraints():
@@ -299,15 +323,15 @@ def test_check_value_says_what_is_wrong(type, value, message):
 
 
 def test_external_pydantic_model():
-    type = External(f"{models.__name__}:Outer")
-    schema = json_schema(Object({"x": type}))["properties"]["x"]
+    kind = External(f"{models.__name__}:Outer")
+    schema = json_schema(Object({"x": kind}))["properties"]["x"]
     assert "$ref" not in json.dumps(schema)
     assert schema["properties"]["inner"]["additionalProperties"] is False
     assert schema["properties"]["name"]["maxLength"] == 2000
-    reply = read_reply(Object({"x": type}), '{"x": {"name": "a", "inner": {"n": 3}}}')
+    reply = read_reply(Object({"x": kind}), '{"x": {"name": "a", "inner": {"n": 3}}}')
     assert reply == {"x": {"name": "a", "inner": {"n": 3}}}
     with pytest.raises(ParseError, match=r"x: inner\.n"):
-        read_reply(Object({"x": type}), '{"x": {"name": "a", "inner": {"n": "no"}}}')
+        read_reply(Object({"x": kind}), '{"x": {"name": "a", "inner": {"n": "no"}}}')
     with pytest.raises(SpecError, match="cannot be imported"):
         json_schema(External("no.such.module:X"))
     with pytest.raises(SpecError, match="neither a pydantic model"):
@@ -316,9 +340,9 @@ def test_external_pydantic_model():
 
 def test_external_outlines_term():
     pytest.importorskip("outlines")
-    type = External("outlines.types:ipv4")
-    schema = json_schema(type)
+    kind = External("outlines.types:ipv4")
+    schema = json_schema(kind)
     assert schema["type"] == "string"
-    assert read_reply(Object({"x": type}), '{"x": "10.0.0.1"}') == {"x": "10.0.0.1"}
+    assert read_reply(Object({"x": kind}), '{"x": "10.0.0.1"}') == {"x": "10.0.0.1"}
     with pytest.raises(ParseError, match="does not match"):
-        read_reply(Object({"x": type}), '{"x": "ten"}')
+        read_reply(Object({"x": kind}), '{"x": "ten"}')

@@ -110,6 +110,7 @@ def test_the_models_option_takes_the_place_of_both(spec: Load, write: Write) -> 
         loaded = spec(own + "tokenizer: own\n" + ROWS, models=real).spec
         assert set(loaded.engines) == {"big"} and loaded.models["writer"].engine == "big"
         assert loaded.tokenizer == "big"
+    assert spec(ROWS, models=real).models_given == real and spec(ROWS).models_given is None
     with pytest.raises(SpecError, match=r"^--models none\.yaml: there is no such models file"):
         spec(ROWS, models=Path("none.yaml"))
 
@@ -161,7 +162,7 @@ def test_a_validator_may_raise_a_spec_error(spec: Load, monkeypatch: pytest.Monk
         raise SpecError("not today")
 
     monkeypatch.setattr(Filter, "model_validate_json", refuse)
-    with pytest.raises(SpecError, match=r"spec\.yaml:1:57: not today"):
+    with pytest.raises(SpecError, match=r"spec\.yaml:1:56: not today"):
         spec("steps: {rows: {read: {path: p.jsonl}}, b: {from: rows, filter: {a: b}}}\n")
 
 
@@ -174,8 +175,8 @@ def test_plugins_that_cannot_be_imported_are_told_where_they_are_used(
         raise ImportError("no module named x")
 
     broken = SimpleNamespace(load=load, dist=SimpleNamespace(name="plugin"), module="plugin")
-    monkeypatch.setitem(registry.actions().points, "broken", broken)  # type: ignore[arg-type]
-    monkeypatch.setitem(registry.engines().points, "ruined", broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.actions().points, "broken", broken)
+    monkeypatch.setitem(registry.engines().points, "ruined", broken)
     with pytest.raises(SpecError) as caught:
         spec("engines: {e: {ruined: x, key: '${env.X}'}}\nmodels: {}\nsteps: {a: {from: b, broken: {}}}\n")
     told = [str(problem.mark) + " " + problem.message for problem in caught.value.problems]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import dedent
 
 import pytest
 
@@ -18,8 +19,7 @@ steps:
 
 
 def test_whole_values_keep_their_type_and_texts_are_filled(spec: Load) -> None:
-    loaded = spec(
-        """
+    variables = """
         vars:
           folder: data
           language: en
@@ -33,8 +33,7 @@ def test_whole_values_keep_their_type_and_texts_are_filled(spec: Load) -> None:
           inner: "${vars.deep.inner}"
           told: "n=${vars.number} ${vars.share} ${vars.flag}"
         """
-        + ROWS
-    )
+    loaded = spec(dedent(variables) + ROWS)
     values = loaded.spec.vars
     assert values["path"] == "data/en/*.jsonl"
     assert values["copy"] == ["plain", "formal"]
@@ -79,7 +78,7 @@ def test_references_cannot_grow_without_bound(wrong: Callable[..., list[str]]) -
     [
         ("${}", "${} is no reference"),
         ("${vars}", "${vars} is no reference"),
-        ("${vars.}", "'vars' has no ''"),
+        ("${vars.}", "${vars.} is no reference"),
         ("${vars.path.x}", "'vars.path' has no 'x'"),
         ("${env.HOME}", "${env.HOME} may only stand where a secret is expected, as a whole value"),
         ("${x.y}", "${x.y} is no reference"),
@@ -149,13 +148,14 @@ def test_given_values_are_typed_and_marked(spec: Load) -> None:
     with pytest.raises(SpecError) as caught:
         spec(text, given={"wnat": 1}, given_at=Mark("outer.yaml", 7, 9))
     assert str(caught.value) == (
-        "outer.yaml:7:9: 'vars.wnat' names nothing in spec.yaml\n  help: keys of 'vars': path, want; did you mean 'want'?"
+        "outer.yaml:7:9: 'vars.wnat' names nothing in spec.yaml\n"
+        "  help: keys of 'vars': path, want; did you mean 'want'?"
     )
 
 
 def test_where_a_value_comes_from(spec: Load) -> None:
     text = "vars: {path: p, want: lots}" + ROWS + '  few: {from: rows, until: {rows: "${vars.want}"}, filter: {a: b}}\n'
-    with pytest.raises(SpecError, match=r"the value comes from vars\.want \(spec\.yaml:1:24\)"):
+    with pytest.raises(SpecError, match=r"the value comes from vars\.want \(spec\.yaml:1:23\)"):
         spec(text)
     with pytest.raises(SpecError, match=r"the value comes from vars\.want \(--set vars\.want=many\)"):
         spec(text, sets={"vars.want": "many"})

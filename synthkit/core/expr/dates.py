@@ -16,12 +16,13 @@ _NUMBER = {name: number for number, names in enumerate(
 _DAY = r"(?P<{0}>0?[1-9]|[12]\d|3[01])"
 _FORMS = [
     re.compile(r"(?<![\d-])(?P<y>\d{4})-(?P<m>0[1-9]|1[0-2])(?:-(?P<d>0[1-9]|[12]\d|3[01]))?(?![\d-])"),
+    re.compile(r"(?<![\d/])(?P<y>\d{4})/(?P<m>1[0-2]|0?[1-9])/(?P<d>3[01]|[12]\d|0?[1-9])(?![\d/])"),
     re.compile(r"(?P<y>\d{4})\s?年\s?(?P<m>1[0-2]|0?[1-9])\s?月(?:\s?(?P<d>3[01]|[12]\d|0?[1-9])\s?[日号])?"),
     re.compile(rf"\b{_DAY.format('d')}(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<m>{_NAMES})\b\.?,?\s+(?P<y>\d{{4}})\b"),
     re.compile(rf"\b(?P<m>{_NAMES})\b\.?\s+{_DAY.format('d')}(?:st|nd|rd|th)?,?\s+(?P<y>\d{{4}})\b"),
     re.compile(rf"\b(?P<m>{_NAMES})\b\.?,?\s+(?P<y>\d{{4}})\b(?P<d>)"),
 ]
-_HINT = re.compile(rf"\d{{4}}-\d\d|年|(?:{_NAMES})\b")
+_HINT = re.compile(rf"\d{{4}}[-/]\d|年|(?:{_NAMES})\b")
 
 
 def dates_of(text: str) -> tuple[list[str], str]:

@@ -145,7 +145,9 @@ def _parse(text: str, functions: frozenset[str]) -> nodes.Expr:
                 f"unexpected '{parser.stream.current.value}' after the expression", parser.stream.current.lineno
             )
     except TemplateSyntaxError as error:
-        raise ExprSyntaxError(_reworded(error.message or ""), min(max(error.lineno - 1, 0), len(text))) from None
+        message = _reworded(error.message or "")
+        offset = len(text) if message.endswith("'the end'") else min(max(error.lineno - 1, 0), len(text))
+        raise ExprSyntaxError(message, offset) from None
     except (RecursionError, MemoryError):
         raise ExprSyntaxError("the expression is nested too deep") from None
     except (ValueError, OverflowError) as error:  # e.g. a number literal of thousands of digits
@@ -164,7 +166,7 @@ def _check(node: nodes.Node, functions: frozenset[str], depth: int) -> None:
     if depth > DEPTH_LIMIT:
         raise ExprSyntaxError("the expression is nested too deep", offset)
     if isinstance(node, nodes.Call):
-        _check_call(node, functions, offset)
+        _check_call(node, functions)
     elif isinstance(node, nodes.Filter) and node.name not in FILTERS:
         raise _unknown("filter", node.name, FILTERS, offset)
     elif isinstance(node, nodes.Test) and node.name not in TESTS:
@@ -177,7 +179,8 @@ def _check(node: nodes.Node, functions: frozenset[str], depth: int) -> None:
         _check(child, functions, depth + 1)
 
 
-def _check_call(node: nodes.Call, functions: frozenset[str], offset: int) -> None:
+def _check_call(node: nodes.Call, functions: frozenset[str]) -> None:
+    offset = max(node.node.lineno - 1, 0)
     if isinstance(node.node, nodes.Getattr):
         raise ExprSyntaxError(
             f"'.{node.node.attr}(...)': methods cannot be called", offset, "use a filter, as in  question | lower"

@@ -118,13 +118,13 @@ class Sandbox(SandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A field; then a method of the closed list."""
-        if isinstance(obj, dict) and attribute in obj:
+        if obj.__class__ is dict and attribute in obj:
             return obj[attribute]
+        if obj.__class__ is LoopContext and attribute in _LOOP:
+            return getattr(obj, attribute)
         if isinstance(obj, Undefined):
             _use(obj)
         if attribute in METHODS and isinstance(obj, dict | str | list) and hasattr(obj, attribute):
-            return getattr(obj, attribute)
-        if isinstance(obj, LoopContext) and attribute in _LOOP:
             return getattr(obj, attribute)
         if isinstance(obj, Namespace) and not attribute.startswith("_"):
             return super().getattr(obj, attribute)
@@ -293,7 +293,7 @@ class _PositionLexer(Lexer):
 
 
 class _Code(CodeGenerator):
-    """Jinja's compiler with bounded `~`, and without folding data constants into template text."""
+    """Jinja's compiler with bounded `~`, with `finalize` in place of HTML escaping, and not folding data into text."""
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         self.write("environment.concatenate((")
@@ -301,6 +301,12 @@ class _Code(CodeGenerator):
             self.visit(part, frame)
             self.write(", ")
         self.write("))")
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write("environment.finalize(")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write(")")
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         if not isinstance(node, nodes.TemplateData):

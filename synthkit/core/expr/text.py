@@ -25,12 +25,12 @@ _SPACED = re.compile(rf"[^\W{_CJK}]")
 _GROUPING = re.compile(r"(?<=\d)[,\u066c](?=\d{3}(?!\d))")
 _WORD = re.compile(rf"\d+(?:\.\d+)+|[^\W_{_CJK}]+|[{_CJK}]+")
 _MAGNITUDES = {
-    "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "m": 10**6, "bn": 10**9,
+    "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "bn": 10**9,
     "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8,
 }  # fmt: skip
 _FIGURE = re.compile(
     r"(?<![A-Za-z\d.])(?P<sign>(?:(?<![\w)\]])[-\u2212])?)(?P<number>\d+(?:\.\d+)?)"
-    r"(?:\s?(?P<magnitude>thousand|million|billion|trillion|bn\b|m\b(?!\w)|[千万萬亿億]))?"
+    r"(?:\s?(?P<magnitude>thousand|million|billion|trillion|bn\b|[千万萬亿億]))?"
     r"(?P<percent>\s?(?:%|per\s?cent\b|percentage points?\b))?"
 )
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -181,13 +181,16 @@ def _answer_of(text: str) -> tuple[str, ...]:
 
 
 _PRONOUN = r"(?:he|she|it|they|this|that|these|those|his|her|hers|its|their|theirs|him|them|such|the (?:former|latter))"
-_EXPLETIVE = r"(?!it (?:is|was) (?:not )?(?:\w+ )?(?:known|said|believed|estimated|reported|thought) that\b)"
+_NO_PRONOUN = (
+    r"(?!it (?:is|was) (?:not )?(?:\w+ )?(?:known|said|believed|estimated|reported|thought) that\b"
+    r"|(?:those|that) (?:who|which|whose)\b|(?:his|her|their) (?:majest|excellenc|holiness|highness|royal|imperial))"
+)
 _LEAD_WORDS = (
     "in on at after before during by from since until later then however also but and so as when while though although "
     "meanwhile today thus moreover additionally afterwards subsequently eventually finally there"
 )
 _LEAD = rf"(?:(?:{'|'.join(_LEAD_WORDS.split())})\b[^,.;]{{0,60}}?,?\s+)"
-_DANGLES = re.compile(rf"(?P<lead>{_LEAD})?{_EXPLETIVE}{_PRONOUN}\b", re.IGNORECASE)
+_DANGLES = re.compile(rf"(?P<lead>{_LEAD})?{_NO_PRONOUN}(?P<word>{_PRONOUN})\b", re.IGNORECASE)
 _CAPITAL = re.compile(r"(?<!^)\b[A-Z]\w+|\b[A-Z]{2,}\b")
 _ZH_LEAD = re.compile(
     r"^(?:(?:但|但是|而|而且|并且|因此|所以|后来|随后|此外|此后|其后|之后|当时|当年|同年|同时|目前|现在|如今|另外|不过|然而|"
@@ -208,7 +211,7 @@ def dangling(text: Any) -> bool:
 
 def _dangles(text: str) -> bool:
     match = _DANGLES.match(text)
-    if match:
+    if match and not (match["word"].isupper() and len(match["word"]) > 1 and not text.isupper()):  # IT is no pronoun
         lead = match["lead"] or ""
         names = [word for word in _CAPITAL.findall(lead) if not MONTH.fullmatch(word.lower())]
         return not names

@@ -16,6 +16,7 @@ from jinja2 import nodes
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from jinja2.loaders import BaseLoader
 from jinja2.utils import Namespace, pass_context
+from markupsafe import Markup
 
 from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.expr import FILTERS, TESTS
@@ -125,7 +126,8 @@ class PromptLibrary:
         try:
             tree = self._environment.parse(text, name, str(path))
         except TemplateSyntaxError as error:
-            mark = Mark(str(path), *position(text, max(error.lineno - 1, 0)))
+            ended = "end of template" in (error.message or "")
+            mark = Mark(str(path), *position(text, len(text.rstrip()) if ended else max(error.lineno - 1, 0)))
             lines = text.splitlines()
             raise PromptSyntaxError(
                 (error.message or "not a template").rstrip("."),
@@ -149,15 +151,6 @@ class _Loader(BaseLoader):
         except FileNotFoundError:
             raise TemplateNotFound(template) from None
         return source.text, str(source.path), None
-
-
-class _Data(str):
-    """Text from data whose `<` is marked; Jinja lets it into the template as it is."""
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        return self
 
 
 class _PromptSandbox(Sandbox):
@@ -189,13 +182,16 @@ class _PromptSandbox(Sandbox):
 
 def _finalize(value: Any) -> str:
     """Data on its way into the text; what a macro or a `set` block made is template text already."""
-    if value.__class__ is not str:
-        if hasattr(value.__class__, "__html__") and isinstance(value, str):
-            return value
+    kind = value.__class__
+    if kind is not str:
+        if kind is int:
+            return str(value)
+        if kind is Markup:
+            return str(value)
         value = text_of(value)
     if len(value) > TEXT_LIMIT:
         raise OverflowError(f"a text of more than {TEXT_LIMIT} characters")
-    return _Data(mark_data(value))
+    return mark_data(value)
 
 
 @pass_context

@@ -116,7 +116,7 @@ class Prompt:
     def _render(self, context: Mapping[str, Any]) -> str:
         """The text with data and role marks."""
         template = self._template
-        scope = template.new_context({**context, "_budget": [TURNS]})
+        scope = template.new_context({**template.globals, **context, "_budget": [TURNS]}, shared=True)
         try:
             return template.environment.concat(template.root_render_func(scope))
         except (

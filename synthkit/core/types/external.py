@@ -11,7 +11,7 @@ from typing import Any
 
 from synthkit.core.errors import ParseError, SpecError
 
-_DEEPEST = 12
+_DEEPEST = 40
 
 
 @cache
@@ -34,8 +34,7 @@ def schema(path: str) -> dict[str, Any]:
     found = resolve(path)
     raw = found.model_json_schema() if _is_model(found) else _term_schema(found)
     if raw is not None:
-        closed: dict[str, Any] = _inlined(raw, raw.get("$defs", {}), 0, path)
-        return closed
+        return inlined(raw, f"type '{path}'")
     return {"type": "string", "pattern": f"^({_regex(found)})$"}
 
 
@@ -102,15 +101,27 @@ def _regex(found: Any) -> str | None:
         return None
 
 
-def _inlined(node: Any, definitions: dict[str, Any], depth: int, path: str) -> Any:
-    """The schema with every `$ref` replaced by what it names, and every object closed."""
-    if depth > _DEEPEST * 4:
-        raise SpecError(f"type '{path}' refers to itself; a reply must have an end")
+def inlined(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """The schema with every `$ref` replaced by what it names; SpecError (about `name`) where that has no end."""
+    definitions = {**schema.get("definitions", {}), **schema.get("$defs", {})}
+    result: dict[str, Any] = _inlined(schema, definitions, 0, name)
+    return result
+
+
+def _inlined(node: Any, definitions: dict[str, Any], depth: int, name: str) -> Any:
+    if depth > _DEEPEST:
+        raise SpecError(f"{name} refers to itself or is nested too deep; a reply must have an end")
     if isinstance(node, list):
-        return [_inlined(item, definitions, depth + 1, path) for item in node]
+        return [_inlined(item, definitions, depth + 1, name) for item in node]
     if not isinstance(node, dict):
         return node
-    name = node.get("$ref")
-    if isinstance(name, str):
-        return _inlined(definitions.get(name.rpartition("/")[2], {}), definitions, depth + 1, path)
-    return {key: _inlined(value, definitions, depth + 1, path) for key, value in node.items() if key != "$defs"}
+    target = node.get("$ref")
+    if isinstance(target, str):
+        if not target.startswith(("#/$defs/", "#/definitions/")) or target.rpartition("/")[2] not in definitions:
+            raise SpecError(f"{name}: '{target}' is not one of its own $defs")
+        return _inlined(definitions[target.rpartition("/")[2]], definitions, depth + 1, name)
+    return {
+        key: _inlined(value, definitions, depth + 1, name)
+        for key, value in node.items()
+        if key not in ("$defs", "definitions") or depth
+    }

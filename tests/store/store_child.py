@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from synthkit.core.ids import digest, mint
 from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.store import JournalKey, JournalRecord, StepLayout
 from synthkit.core.types import Int, Str
-from synthkit.store import journal
+from synthkit.store import dataset, journal
 from synthkit.store.run import open_run
 
 DOCS = StepLayout("docs", digest("docs"), {"text": Str()})
@@ -31,14 +32,13 @@ def call(number: int) -> JournalKey:
 def children(parent: str, generation: int) -> list[dict[str, object]]:
     """Three children of the first generation, four of the second."""
     made = [mint(parent, "parts", generation, n) for n in range(3 + generation)]
-    return [
-        {"_id": child, "_parents": [parent], "_in": digest(generation), "n": n} for n, child in enumerate(made)
-    ]
+    return [{"_id": child, "_parents": [parent], "_in": digest(generation), "n": n} for n, child in enumerate(made)]
 
 
 async def main(path: Path, seed: int) -> None:
     rng = random.Random(seed)
     journal.SEGMENT_BYTES = 4000
+    dataset._FEW_FRAGMENTS, dataset._TIERS, dataset._KEEP = 8, (64, 4096), timedelta(0)
     run = open_run(path, write=True)
     run.describe([DOCS, PARTS])
     docs = run.table("docs")

@@ -1,0 +1,54 @@
+"""`try`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from synthkit import api
+from synthkit.cli.options import spec_options
+
+
+@click.command("try")
+@spec_options
+@click.argument("step")
+@click.option("--row", metavar="ID", help="Id of the input row, or its beginning; default the first by id.")
+@click.option("--out", type=click.Path(file_okay=False), help="Run directory; default runs/<spec name>.")
+def try_command(
+    spec: str,
+    step: str,
+    models: str | None,
+    sets: Mapping[str, str],
+    path: Sequence[str],
+    row: str | None,
+    out: str | None,
+) -> None:
+    """Show one row of SPEC at STEP: rendered prompt, raw reply, parsed value. Asks anew and writes nothing."""
+    graph = api.check(spec, models=models, sets=sets, path=path)
+    trial = api.try_row(graph, step, row=row, out=out)
+    _section(f"row {trial.row} at {trial.visit.runtime.name}", _text(dict(trial.data)))
+    for request, completion in trial.calls:
+        for message in request.messages:
+            _section(f"{request.model}: {message.role}", message.content)
+        for index, sample in enumerate(completion.samples):
+            _section(f"{request.model}: reply {index} ({sample.finish})", sample.text)
+            if sample.label_logprobs:
+                _section("log-probabilities of the labels", _text(dict(sample.label_logprobs)))
+    for reject in trial.visit.rejects:
+        where = "row" if reject.sample is None else f"sample {reject.sample}"
+        _section(f"{where} {reject.outcome}: {reject.reason}", _text(dict(reject.detail)) if reject.detail else "")
+    for id, columns in trial.changed:
+        _section(f"gives row {id}", _text(dict(columns)))
+
+
+def _section(title: str, text: str) -> None:
+    click.secho(f"--- {title}", bold=True)
+    if text:
+        click.echo(text)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

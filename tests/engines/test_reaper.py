@@ -1,0 +1,77 @@
+"""No child outlives a parent that is killed with -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from synthkit.engines.reaper import Reaper
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+
+PARENT = """
+import subprocess, sys, time
+from synthkit.engines.reaper import Reaper
+outside = subprocess.Popen(["sleep", "60"])
+reaper = Reaper()
+with reaper:
+    child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"])
+    time.sleep(0.5)
+print(outside.pid, child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(each) for each in listed.stdout.split()]
+
+
+def gone(pids: list[int], seconds: float = 5.0) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not any(alive(pid) for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_children_die_with_a_killed_parent_and_others_do_not() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        outside, child = (int(word) for word in parent.stdout.readline().split())
+        wards = [child, *children(child)]
+        assert len(wards) == 2
+        parent.send_signal(signal.SIGKILL)
+    assert gone(wards)
+    assert alive(outside), "a child born before the watch is none of its business"
+    os.kill(outside, signal.SIGKILL)
+
+
+def test_close_kills_what_is_left_and_can_be_repeated() -> None:
+    reaper = Reaper()
+    with reaper:
+        child = subprocess.Popen(["sleep", "60"])
+    reaper.close()
+    reaper.close()
+    assert child.wait(5) == -signal.SIGKILL
+
+
+def test_children_that_ended_are_no_matter() -> None:
+    reaper = Reaper()
+    with reaper:
+        assert subprocess.run(["true"], check=False).returncode == 0
+    reaper.close()
