@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synthkit.execute.engines import EnginePool
     from synthkit.execute.run import Executor
     from synthkit.execute.trial import Trial
+    from synthkit.plan.state import PlanState
     from synthkit.inspect.run import Run
 
 __all__ = ["RunResult", "check", "open", "plan", "run", "run_async", "try_row"]
@@ -235,13 +236,22 @@ def _describe(store: RunStore, graph: Graph) -> None:
     )
 
 
-def _plan_state(graph: Graph, target: Path) -> Any:
+def _plan_state(graph: Graph, target: Path) -> PlanState | None:
     """What a run directory says of earlier work; None where there is no run."""
     from synthkit.plan.state import PlanState
 
     if not (target / "run.json").exists():
         return None
-    return PlanState.of(open(target).counts())
+    known = open(target)
+    below = {node: _plan_state(sub, target.parent / sub.name) for node, sub in graph.subspecs.items()}
+    return PlanState.of(
+        known.ledger(),
+        fingerprints={name: layout.fingerprint for name, layout in known.steps.items()},
+        usage=known.usage.to_dicts(),
+        complete=bool(known.state.get("complete")) and known.state.get("limit") is None,
+        tokens_per_second=known.tokens_per_second(),
+        subspecs={node: state for node, state in below.items() if state is not None},
+    )
 
 
 def _run_path(graph: Graph, out: str | Path | None) -> Path:

@@ -63,7 +63,7 @@ class Layer(nn.Module):
         self.input_layernorm, self.post_attention_layernorm = Norm(size.hidden), Norm(size.hidden)
 
     def forward(self, x: Tensor, turned: tuple[Tensor, Tensor], shared: list[Tensor], mask: Tensor | None) -> Tensor:
-        """Run on rows x length x hidden, after the `shared` keys and values; without `mask`, fill `shared` (one row)."""
+        """Run on rows x length x hidden after the `shared` keys and values; without `mask`, fill `shared` (one row)."""
         rows, length, _ = x.shape
         h = self.input_layernorm(x)
         q, k, v = (p(h).view(rows, length, *self.shape) for p in (self.q_proj, self.k_proj, self.v_proj))
@@ -123,9 +123,9 @@ class Network(nn.Module):
     def wire(self, generator: torch.Generator, token: Callable[[str], int]) -> None:
         """Start as a copying machine; everything else starts small and random.
 
-        Layer 0 brings the two tokens before (B, D). Layer 1 copies what followed the last two tokens before, and brings
-        the number that the sentence has, in the passage (`[2]`) and in the reply (`"sentence":2`), to all its tokens (E).
-        Layer 2 copies what followed the same tokens in the sentence of the same number.
+        Layer 0 brings the two tokens before (B, D). Layer 1 copies what followed these two where they stood before, and
+        brings the number that a sentence has, in the passage (`[2]`) and in the reply (`"sentence":2`), to all its
+        tokens (E). Layer 2 copies what followed the same tokens in the sentence of the same number.
         """
         size = self.size
         h, low = size.head, torch.tensor([*range(13, 32), *range(45, 64)])

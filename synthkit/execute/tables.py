@@ -49,7 +49,8 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
     else:
         assert isinstance(node.action, TableAction), f"{node.name} is a table step"
         batches = node.action.table(ctx.scan(), ctx)
-    steps.pop(node.name, None)
+    if steps.pop(node.name, None) is not None:
+        scope.store.save()  # or, after a kill, an input that comes back to its old digest would reuse other rows
     await _replace(runtime, batches, ctx.rejects, mark or "")
     partial = limit is not None or any(steps.get(name, {}).get("partial") for name in node.parents)
     steps[node.name] = {"fingerprint": node.fingerprint, "input": mark, "partial": partial}

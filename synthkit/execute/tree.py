@@ -123,7 +123,13 @@ class Tree:
         """Accept candidates in order; the rest of a row's children are over quota."""
         onward: list[Place] = []
         for result, data in sorted(self._at_gates.pop(runtime, []), key=lambda each: each[0].row):
-            if result.pending or not result.children:
+            if result.pending:
+                continue
+            if not result.children:
+                if gate.full(data):  # it was asked before anyone knew; the same whether its reply came in time or not
+                    result.rejects.clear()
+                    result.decline("over quota", Outcome.UNUSED, "quota")
+                    result.stale = True
                 continue
             kept = []
             for index, (id, added) in enumerate(result.children):

@@ -101,26 +101,21 @@ class Run:
 
         return ledger(self.store, *(self._aliases.get(step, step) for step in steps))
 
-    def counts(self) -> dict[str, dict[str, Any]]:
-        """Figures by step that a plan estimates with: rows decided, stored and pending; requests, samples, tokens."""
+    def tokens_per_second(self) -> float | None:
+        """Generated tokens over the time in which completions came; None before there are any."""
         import polars as pl
 
-        usage = self.usage.group_by("step").agg(
-            pl.col("requests", "samples", "prompt_tokens", "completion_tokens").sum()
+        asked = self.store.completions().filter(pl.col("kind") == "ask")
+        tokens, first, last = (
+            asked.select(
+                pl.col("completion_tokens").sum(),
+                first=(pl.col("at") - pl.col("seconds")).min(),
+                last=pl.col("at").max(),
+            )
+            .collect()
+            .row(0)
         )
-        spent = {line.pop("step"): line for line in usage.iter_rows(named=True)}
-        partial = {name for name, kept in dict(self.state.get("steps") or {}).items() if kept.get("partial")}
-        return {
-            name: {
-                "fingerprint": self.steps[name].fingerprint,
-                "input": counts.input - counts.pending,
-                "output": counts.output,
-                "pending": counts.pending,
-                **spent.get(name, {}),
-                "complete": not counts.pending and not partial,
-            }
-            for name, counts in self.ledger().items()
-        }
+        return tokens / (last - first) if tokens and last > first else None
 
     def resolve(self, table: str) -> str | None:
         """The step whose rows `run[table]` gives; None where it is a published table."""

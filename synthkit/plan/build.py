@@ -60,7 +60,6 @@ def _build(loaded: LoadedSpec, stack: tuple[Path, ...]) -> Graph:
         tokenizer=spec.tokenizer,
         publish=publish,
         audit=audit,
-        seed=getattr(spec, "seed", 0),
         subspecs=world.subspecs,
         spec_text=loaded.document.text,
         definitions=definitions,

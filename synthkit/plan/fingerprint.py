@@ -79,8 +79,6 @@ def definition(node: Node, scope: StepScope | None) -> dict[str, Any]:
         found["toolset"] = spec.toolset.digest
     if code.counts_tokens:
         found["tokenizer"] = spec.tokenizer
-    if code.draws:
-        found["seed"] = getattr(spec, "seed", 0)
     return found
 
 

@@ -158,7 +158,7 @@ class Graph:
     publish: Mapping[str, PublishedTable] = field(default_factory=dict)
     audit: tuple[AuditBound, ...] = ()
     seed: int = 0
-    """Run seed: enters every request's seed and `ctx.rng`."""
+    """Run seed: enters every request's seed and `ctx.rng`; no spec can set another one, so no fingerprint has it."""
     subspecs: Mapping[str, Graph] = field(default_factory=dict)
     """`read: {spec}` node -> the graph of the spec it reads."""
     spec_text: str = ""

@@ -26,8 +26,6 @@ class Source:
     digest: Id
     counts_tokens: bool
     """It mentions `count_tokens`, so its rows depend on the tokenizer."""
-    draws: bool
-    """It mentions `.rng(`, so its rows depend on the run seed."""
 
 
 @cache
@@ -46,7 +44,7 @@ def source(action: type[Action]) -> Source:
             folder = path.parents[len(below.split(".")) if below else 0]
             _follow(path, folder, package, texts)
     text = "\n".join(texts.values())
-    return Source(digest(texts), counts_tokens="count_tokens" in text, draws=".rng(" in text)
+    return Source(digest(texts), counts_tokens="count_tokens" in text)
 
 
 _NOT_OURS = ("synthkit.core.", "synthkit.plan.", "pydantic", "builtins", "typing", "abc")

@@ -166,11 +166,14 @@ def _string(schema: Mapping[str, Any], random: Random) -> str:
 def _number(schema: Mapping[str, Any], random: Random, *, whole: bool) -> int | float:
     step = schema.get("multipleOf", 1 if whole else None)
     low, high = schema.get("minimum"), schema.get("maximum")
-    tiny = step or 1e-6
     if "exclusiveMinimum" in schema:
-        low = max(schema["exclusiveMinimum"] + tiny, low if low is not None else -math.inf)
+        past = schema["exclusiveMinimum"]
+        past = past + 1e-6 if step is None else (math.floor(past / step) + 1) * step
+        low = past if low is None else max(low, past)
     if "exclusiveMaximum" in schema:
-        high = min(schema["exclusiveMaximum"] - tiny, high if high is not None else math.inf)
+        short = schema["exclusiveMaximum"]
+        short = short - 1e-6 if step is None else (math.ceil(short / step) - 1) * step
+        high = short if high is None else min(high, short)
     if low is None:
         low = 0 if high is None else high - 100
     if high is None:

@@ -14,7 +14,7 @@ from synthkit.core.outcome import Outcome
 from synthkit.core.row import Child, Row
 from synthkit.testing import RecordingContext, ScriptedConfig, ScriptedEngine
 
-PROMPTS = {"ask.j2": "Name the {{ thing }} of {{ place }}{% if vars.short %} in a word{% endif %}.\n"}
+PROMPTS = {"ask.j2": "Name the {{ thing }} of {{ place }}{% if vars.short is defined %} in a word{% endif %}.\n"}
 
 
 class Name(RowAction):
@@ -57,12 +57,12 @@ async def test_an_action_gets_replies_and_gives_rows() -> None:
 
 
 async def test_what_does_not_parse_is_asked_again_and_then_set_aside() -> None:
-    ctx = context("nonsense", '{"name": "New"}', '{"name": "Mended"}')
+    ctx = context('{"name": []}', '{"name": "New"}', '{"name": "Mended"}')
     ran = await ctx.run(Name(), {"place": "Roun"})
     assert [row["name"] for row in ran.rows] == ["Mended", "New"]
     assert len(ctx.asked) == 2
-    assert ctx.asked[1].request.messages[-2].content == "nonsense"
-    ctx = context("nonsense", '{"name": "New"}', "still nonsense")
+    assert ctx.asked[1].request.messages[-2].content == '{"name": []}'
+    ctx = context('{"name": []}', '{"name": "New"}', '{"name": {}}')
     ran = await ctx.run(Name(), {"place": "Roun"})
     assert [row["name"] for row in ran.rows] == ["New"]
     (reject,) = ctx.rejects
