@@ -231,6 +231,7 @@ def _describe(store: RunStore, graph: Graph) -> None:
         definitions={name: dict(what) for name, what in graph.definitions.items()},
         aliases=dict(graph.aliases),
         about=graph.about,
+        publish={name: {c: str(t) for c, t in table.columns.items()} for name, table in graph.publish.items()},
         audit=[{"figure": each.figure, "least": each.least, "most": each.most} for each in graph.audit],
         roles={name: f"{role.engine}, temperature {role.temperature:g}" for name, role in graph.roles.items()},
     )

@@ -89,12 +89,12 @@ class Request:
     priority: int = 0
     """Lower goes sooner; the executor gives later steps lower numbers."""
 
-    def digest(self, *identity: Any) -> Id:
-        """The hash of all that decides the reply but `n` and the seed; `identity` adds what the engine is."""
-        role = self.role.model_dump(exclude={"engine", "reask"})
-        messages = [[m.role, m.content] for m in self.messages]
-        constraint = self.constraint and [self.constraint.kind, self.constraint.value]
-        return digest([messages, role, constraint, self.labels, list(identity)])
+    def digest(self, identity: Mapping[str, Any] | None = None) -> Id:
+        """The hash of all that decides the reply but `n` and the seed; `identity` is the engine's."""
+        sampling = self.role.model_dump(mode="json", exclude={"engine", "reask"})
+        spoken = [[message.role, message.content] for message in self.messages]
+        constraint = [self.constraint.kind, self.constraint.value] if self.constraint else None
+        return digest([digest([dict(identity or {}), sampling]), spoken, constraint, self.labels])
 
 
 @dataclass(frozen=True, slots=True)

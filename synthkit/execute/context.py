@@ -159,9 +159,8 @@ class TableRunContext(_SharedContext):
 
     def scan(self, step: str | None = None) -> pl.LazyFrame:
         """See `TableContext.scan`."""
-        graph = self.runtime.scope.graph
         if step is not None:
-            return self.store.scan(graph.resolve(step).name)
+            return self.store.scan(self.runtime.node.tables[step])
         return self.store.scan(self.runtime.node.inputs[0], list(self.runtime.declared))
 
     def rng(self, *key: Any) -> Random:

@@ -32,12 +32,27 @@ class ReplayConfig(EngineConfig):
     miss: Literal["refuse", "scripted"] = "refuse"
     """What becomes of a request that was never asked."""
     of: dict[str, Any] = Field(default_factory=dict)
-    """Identity of the engine that was recorded, where its rows are to be reused: see `fingerprints` in run.json."""
-    part: tuple[Any, ...] = ()
-    """What else is in the request's hash beside its content (`Request.digest(*part)`), as the recording run had it."""
+    """The entry of the engine that was recorded, e.g. `{vllm: nano}`; needed to replay a run, whose completions are
+    kept by a hash of that engine's identity too. Its rows are then reused as if it were there."""
+
+    def recorded(self) -> EngineConfig | None:
+        """The configuration of the engine that was recorded, where it is said."""
+        if not self.of:
+            return None
+        from synthkit.core.registry import engines
+
+        kinds = [kind for kind in engines() if kind in self.of]
+        if len(kinds) != 1:
+            known = ", ".join(engines())
+            raise EngineError(f"replay: `of` is an entry of `engines:`, with one of the keys {known}; it is {self.of}")
+        config: EngineConfig = engines()[kinds[0]].model_validate(self.of)
+        return config
 
     def capabilities(self) -> frozenset[Capability]:
-        """All: whatever was recorded can be replayed."""
+        """Those of the recorded engine; all where it is not said, for whatever was recorded can be replayed."""
+        recorded = self.recorded()
+        if recorded is not None:
+            return recorded.capabilities()
         every: tuple[Capability, ...] = (
             "json", "regex", "choice", "grammar", "n", "seed", "logprobs", "labels", "lora", "thinking",
         )  # fmt: skip
@@ -45,7 +60,8 @@ class ReplayConfig(EngineConfig):
 
     def identity(self) -> Mapping[str, Any]:
         """That of the recorded engine; the recording's name where it is not said."""
-        return self.of or {"replay": Path(self.replay).name}
+        recorded = self.recorded()
+        return {"replay": Path(self.replay).name} if recorded is None else recorded.identity()
 
     def build(self, roles: Mapping[str, Role]) -> Engine:
         """A `ReplayEngine`; the recording is read when it starts."""
@@ -62,6 +78,7 @@ class ReplayEngine:
         """Answers what was not recorded, with `miss: scripted`."""
         self.misses = 0
         """Requests that were not recorded, or not with so many samples."""
+        self._identity: Mapping[str, Any] = {}
         self._samples: dict[str, list[Sample]] | None = None
 
     @property
@@ -72,6 +89,7 @@ class ReplayEngine:
     async def start(self) -> None:
         """Read the recording."""
         path = Path(self.config.replay)
+        self._identity = self.config.identity()
         try:
             records = _of_run(path / "completions.lance") if path.is_dir() else _of_file(path)
             self._samples = {}
@@ -86,8 +104,8 @@ class ReplayEngine:
         """The recorded samples, in order."""
         if self._samples is None:
             raise EngineError(f"replay: {self.config.replay!r} is not started")
-        content = request.digest(*self.config.part)
-        for key in (request_key(request), content):
+        content = request.digest(self._identity)
+        for key in (request_key(request), request.digest(), content):
             found = self._samples.get(key, [])
             if len(found) >= request.n:
                 samples = tuple(found[: request.n])

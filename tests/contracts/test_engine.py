@@ -96,7 +96,7 @@ class TestVllm(EngineContract):
     @classmethod
     @asynccontextmanager
     async def provide(cls) -> AsyncIterator[EngineConfig]:
-        from tiny import tiny_model
+        from tests.engines.tiny import tiny_model
 
         yield VllmConfig(vllm=str(tiny_model()))
 
@@ -109,7 +109,7 @@ class TestVllmTwice(TestVllm):
     @classmethod
     @asynccontextmanager
     async def provide(cls) -> AsyncIterator[EngineConfig]:
-        from tiny import tiny_lora, tiny_model
+        from tests.engines.tiny import tiny_lora, tiny_model
 
         model = tiny_model()
         yield VllmConfig(vllm=str(model), replicas=2, loras={"river": str(tiny_lora(model))})

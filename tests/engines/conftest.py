@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 def tiny() -> Path:
     """A random model of 0.4M parameters, kept between sessions."""
     pytest.importorskip("torch")
-    from tiny import tiny_model
+    from tests.engines.tiny import tiny_model
 
     return tiny_model()
 

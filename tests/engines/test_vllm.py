@@ -46,7 +46,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def running(tiny: Path) -> Iterator[Running]:
-    from tiny import tiny_lora
+    from tests.engines.tiny import tiny_lora
 
     config = VllmConfig(
         vllm=str(tiny),

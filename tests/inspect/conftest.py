@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_run import fill
+from tests.inspect.small_run import fill
 
 from synthkit.store.run import open_run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_run import DOCS, PARTS
+from tests.inspect.small_run import DOCS, PARTS
 
 from synthkit import inspect
 from synthkit.core.errors import StoreError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from small_run import DOCS, PARTS
+from tests.inspect.small_run import DOCS, PARTS
 
 from synthkit import inspect
 from synthkit.core.errors import SpecError, StoreError, StoreLocked
@@ -47,20 +47,11 @@ def test_a_run_is_read_without_its_spec(make_run: Make) -> None:
         run["corps"]
 
 
-def test_figures_for_a_plan(make_run: Make) -> None:
-    counts = inspect.open(make_run()).counts()
-    assert counts["parts"] == {
-        "fingerprint": digest("parts"),
-        "input": 11,
-        "output": 27,
-        "pending": 1,
-        "requests": 13,
-        "samples": 24,
-        "prompt_tokens": 120,
-        "completion_tokens": 44,
-        "complete": False,
-    }
-    assert counts["judged"]["complete"] and "requests" not in counts["judged"]
+def test_the_pace_of_a_run_is_that_of_its_completions(make_run: Make) -> None:
+    run = inspect.open(make_run())
+    asked = run.completions.filter(pl.col("kind") == "ask").collect()
+    seconds = asked["at"].max() - (asked["at"] - asked["seconds"]).min()
+    assert run.tokens_per_second() == pytest.approx(asked["completion_tokens"].sum() / seconds)
 
 
 def test_tables_of_text(make_run: Make) -> None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Golden
+from tests.conftest import Golden
 
 from synthkit.core.errors import SpecError
 

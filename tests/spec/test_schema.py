@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Golden
+from tests.conftest import Golden
 from jsonschema import Draft7Validator
 
 from synthkit.core.errors import SpecError

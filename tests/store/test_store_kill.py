@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from store_child import PARTS, SOURCES, call, children
+from tests.store.store_child import PARTS, SOURCES, call, children
 
 from synthkit.inspect.ledger import audit, ledger
 from synthkit.store.run import open_run

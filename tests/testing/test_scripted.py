@@ -195,18 +195,28 @@ async def test_the_completions_of_a_run_replay(tmp_path: Path) -> None:
     samples = [{"text": text, "finish": "stop", "reasoning": None, "label_logprobs": None} for text in ("1", "2")]
     labelled = [{"text": "yes", "finish": "stop", "reasoning": None, "label_logprobs": '{"yes": -0.1, "no": -2.5}'}]
     plain, judged = request("a"), request("b", labels=("yes", "no"))
+    identity = {"scripted": "auto"}
     rows = [
-        {"request": plain.digest(), "first": 1, "samples": samples[1:], "kind": "ask"},
-        {"request": plain.digest(), "first": 0, "samples": samples[:1], "kind": "ask"},
-        {"request": judged.digest(), "first": 0, "samples": labelled, "kind": "ask"},
+        {"request": plain.digest(identity), "first": 1, "samples": samples[1:], "kind": "ask"},
+        {"request": plain.digest(identity), "first": 0, "samples": samples[:1], "kind": "ask"},
+        {"request": judged.digest(identity), "first": 0, "samples": labelled, "kind": "ask"},
         {"request": "other", "first": 0, "samples": samples, "kind": "effect"},
     ]
     whole = [{"row": "r", "step": "s", "call": "main", "attempt": 0, **row} for row in rows]
     lance.write_dataset(pa.Table.from_pylist(whole), str(tmp_path / "completions.lance"))
-    engine = ReplayConfig(replay=str(tmp_path)).build({})
+    engine = ReplayConfig(replay=str(tmp_path), of={"scripted": "auto"}).build({})
     await engine.start()
     assert [sample.text for sample in (await engine.complete(request("a", n=2))).samples] == ["1", "2"]
     assert (await engine.complete(judged)).samples[0].label_logprobs == {"yes": -0.1, "no": -2.5}
+
+
+def test_a_replay_stands_for_the_engine_that_was_recorded() -> None:
+    config = ReplayConfig(replay="runs/x", of={"openai": "model", "urls": "http://host"})
+    assert config.identity() == {"openai": "model"}
+    assert "regex" not in config.capabilities()
+    assert ReplayConfig(replay="runs/x").identity() == {"replay": "x"}
+    with pytest.raises(EngineError, match="one of the keys openai, replay, scripted, vllm"):
+        ReplayConfig(replay="runs/x", of={"model": "x"}).identity()
 
 
 def test_the_digest_of_a_request_leaves_out_n_seed_and_places() -> None:
@@ -215,7 +225,7 @@ def test_the_digest_of_a_request_leaves_out_n_seed_and_places() -> None:
     assert base.digest() == same.digest()
     others = [request("b"), request("a"), request("a", labels=("x",)), request("a", role={"temperature": 0.1})]
     assert len({base.digest(), *(each.digest() for each in others)}) == 5
-    assert base.digest("m") != base.digest()
+    assert base.digest({"vllm": "m"}) != base.digest()
 
 
 def test_public_names_are_there_and_the_package_is_light() -> None:
