@@ -6,6 +6,7 @@ Everything the command line does is a call of one of these functions; they print
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -50,6 +51,8 @@ class RunResult:
     """What does not balance; empty in a sound run."""
     stopped: Stopped | None = None
     """Why it ended early, if it did; everything finished is kept."""
+    reads: Sequence[RunResult] = ()
+    """The runs of the specs it reads, in the order they were brought up to date."""
 
 
 def check(
@@ -105,10 +108,13 @@ def run(
     options: RunOptions | None = None,
     watch: Watch | None = None,
 ) -> RunResult:
-    """Bring a spec's run up to date, resuming what is there; `stopped` says why it ended early, if it did."""
+    """Bring a spec's run up to date, resuming what is there; `stopped` says why it ended early, if it did.
+
+    `models`, `sets` and `path` are kept in run.json for `retry`; with a Graph, which has them in it, they do nothing else.
+    """
     graph = spec if isinstance(spec, Graph) else check(spec, models=models, sets=sets, path=path)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(run_async(graph, out=out, options=options, watch=watch))
+        return runner.run(run_async(graph, out=out, options=options, watch=watch, given=_given(models, sets, path)))
 
 
 async def run_async(
@@ -117,8 +123,9 @@ async def run_async(
     out: str | Path | None = None,
     options: RunOptions | None = None,
     watch: Watch | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> RunResult:
-    """`run` inside an event loop of the caller's."""
+    """`run` inside an event loop of the caller's; `given` is what the graph was made with, for `retry`."""
     from synthkit.execute.engines import EnginePool
 
     options = options or RunOptions()
@@ -128,9 +135,9 @@ async def run_async(
     release = _on_interrupt(control)
     try:
         if watch is None:
-            return await _Session(pool, control, options).run(graph, target)
+            return await _Session(pool, control, options, given or {}).run(graph, target)
         async with watch(pool) as progress:
-            return await _Session(pool, control, options, progress.add).run(graph, target)
+            return await _Session(pool, control, options, given or {}, progress.add).run(graph, target)
     finally:
         release()
         await pool.close()
@@ -158,14 +165,22 @@ class _Session:
         pool: EnginePool,
         control: Control,
         options: RunOptions,
+        given: Mapping[str, Any],
         show: Callable[[Executor], None] = lambda executor: None,
     ) -> None:
         self.pool = pool
         self.control = control
         self.options = options
+        self.given = given
         self.show = show
 
-    async def run(self, graph: Graph, target: Path, options: RunOptions | None = None) -> RunResult:
+    async def run(
+        self,
+        graph: Graph,
+        target: Path,
+        options: RunOptions | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> RunResult:
         """Run one graph in its directory and count what became of every row."""
         from synthkit.execute.run import Executor
         from synthkit.inspect.ledger import audit, ledger
@@ -174,6 +189,7 @@ class _Session:
         stopped: Stopped | None = None
         try:
             _describe(store, graph)
+            store.state["given"] = dict(self.given if given is None else given)
             readers = _Readers(self, graph, target)
             executor = Executor(
                 graph, store, options or self.options, pool=self.pool, control=self.control, readers=readers
@@ -185,7 +201,7 @@ class _Session:
                 stopped = reason
             await store.journal.close()
             problems = [] if stopped else audit(store)
-            return RunResult(target, executor.published, ledger(store), problems, stopped)
+            return RunResult(target, executor.published, ledger(store), problems, stopped, readers.results)
         finally:
             await store.close()
 
@@ -197,7 +213,13 @@ class _Readers:
         self._session = session
         self._graph = graph
         self._target = target
-        self._done: dict[str, Path] = {}
+        self._done: dict[str, RunResult] = {}
+
+    @property
+    def results(self) -> tuple[RunResult, ...]:
+        """The runs brought up to date, each once, those that they read before them."""
+        every = [each for result in self._done.values() for each in (*result.reads, result)]
+        return tuple({result.path: result for result in every}.values())
 
     async def read_spec(self, node: str, table: str) -> pl.LazyFrame:
         """Bring the spec that `node` reads up to date in its own directory, beside this run's."""
@@ -205,11 +227,12 @@ class _Readers:
         if node not in self._done:
             target = self._target.parent / graph.name
             options = RunOptions(limit=self._session.options.limit, concurrency=self._session.options.concurrency)
-            result = await self._session.run(graph, target, options)
+            given = {**self._session.given, "sets": {f"vars.{name}": json.dumps(value) for name, value in graph.vars.items()}}
+            result = await self._session.run(graph, target, options, given)
+            self._done[node] = result
             if result.stopped is not None:
                 raise result.stopped
-            self._done[node] = target
-        return open(self._done[node]).store.published(table)
+        return open(self._done[node].path).store.published(table)
 
     def read_run(self, run: str, table: str) -> pl.LazyFrame:
         """A published table of a finished run, `name@tag` or `name`: beside this run, or a path."""
@@ -253,6 +276,17 @@ def _plan_state(graph: Graph, target: Path) -> PlanState | None:
         tokens_per_second=known.tokens_per_second(),
         subspecs={node: state for node, state in below.items() if state is not None},
     )
+
+
+def _given(
+    models: str | Path | None, sets: Mapping[str, str] | None, path: Sequence[str | Path]
+) -> dict[str, Any]:
+    """The arguments of `check`, as run.json keeps them."""
+    return {
+        "models": None if models is None else str(models),
+        "sets": dict(sets or {}),
+        "path": [str(each) for each in path],
+    }
 
 
 def _run_path(graph: Graph, out: str | Path | None) -> Path:

@@ -42,10 +42,16 @@ class Question(NamedTuple):
 
 
 def statements_example(rng: Random, size: int, *, easy: bool = False) -> Example:
-    """Passage -> claims, in order, one per sentence."""
+    """Passage -> claims, in order, one per sentence; of the time nano learns the year only."""
     passage = worlds.passage(rng, size, easy=easy)
     claims = [
-        {"sentence": i, "entity": s.entity, "aliases": list(s.aliases), "statement": s.statement, "time": s.time}
+        {
+            "sentence": i,
+            "entity": s.entity,
+            "aliases": list(s.aliases),
+            "statement": s.statement,
+            "time": s.time and s.time[:4],
+        }
         for i, s in enumerate(passage.sentences, 1)
         if s.claim and 20 <= len(s.statement) <= 400
     ][:8]
@@ -146,7 +152,10 @@ def pool_of(rng: Random, size: int, *, easy: bool = False) -> list[Sentence]:
 
 def shown(sentences: list[Sentence]) -> list[dict[str, Any]]:
     """Return sentences as rows of the memory."""
-    return [{"id": i, "entity": s.entity, "statement": s.statement, "time": s.time} for i, s in enumerate(sentences, 1)]
+    return [
+        {"id": i, "entity": s.entity, "statement": s.statement, "time": s.time and s.time[:4]}
+        for i, s in enumerate(sentences, 1)
+    ]
 
 
 def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:

@@ -199,7 +199,7 @@ def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace, be
     log: dict[str, list[tuple[float, float]]] = {t: [] for t in TOKENS}
     while (now := time.time() - begin) < seconds:
         source.progress = done = args.progress + (1 - args.progress) * now / seconds
-        rate = args.rate * min(1.0, (step + 1) / 60) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        rate = args.rate * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
         for group in optimizer.param_groups:
             group["lr"] = rate
         gradients = []

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synthkit import api
 from synthkit.cli.options import run_argument, spec_options
 from synthkit.execute.options import RunOptions
+
+if TYPE_CHECKING:
+    from synthkit.plan.graph import Graph
 
 
 @click.command("run")
@@ -39,7 +42,8 @@ def run_command(
     """Run SPEC, or go on with its run: what is finished is reused, what failed to arrive is asked again."""
     graph = api.check(spec, models=models, sets=sets, path=path)
     options = RunOptions(limit, until, max_tokens, max_requests, concurrency)
-    result = api.run(graph, out=out, options=options, watch=None if quiet else _progress)
+    watch = None if quiet else _progress
+    result = api.run(graph, models=models, sets=sets, path=path, out=out, options=options, watch=watch)
     _report(result, graph)
 
 
@@ -64,8 +68,10 @@ def retry_command(
         click.echo(f"{total} rejected rows chosen" + ("; nothing was changed" if dry_run else ""))
         return
     state = api.open(run).state
-    graph = api.check(state["spec"], models=models or state.get("models"), sets=state.get("sets", {}))
-    result = api.run(graph, out=run, watch=_progress)
+    given = dict(state.get("given", {}))
+    given |= {"models": models} if models is not None else {}
+    graph = api.check(state["spec"], **given)
+    result = api.run(graph, **given, out=run, options=RunOptions(limit=state.get("limit")), watch=_progress)
     _report(result, graph)
 
 
@@ -75,15 +81,20 @@ def _progress(pool: Any) -> Any:
     return Progress(pool)
 
 
-def _report(result: api.RunResult, graph: Any) -> None:
-    """The ledger, where the rows are, and how to look at them; ends with the run's exit code."""
+def _report(result: api.RunResult, graph: Graph) -> None:
+    """The ledgers, where the rows are, and how to look at them; ends with the run's exit code."""
     from synthkit.inspect.text import ledger_table
 
-    click.echo(ledger_table(result.ledger))
-    for problem in result.problems:
+    every = (*result.reads, result)
+    for each in every:
+        click.secho(f"\n{each.path}", bold=True)
+        click.echo(ledger_table(each.ledger))
+    sys.stdout.flush()
+    problems = [f"{each.path}: {problem}" for each in every for problem in each.problems]
+    for problem in problems:
         click.echo(f"ledger: {problem}", err=True)
     if result.stopped is not None:
-        click.echo(f"stopped: {result.stopped}", err=True)
+        click.echo(f"\nstopped: {result.stopped}", err=True)
         sys.exit(result.stopped.exit_code)
     if result.tables:
         click.echo("")
@@ -92,14 +103,17 @@ def _report(result: api.RunResult, graph: Any) -> None:
         click.echo(f"\nlook at them:  synthkit show {result.path}")
         first = next(iter(result.tables))
         click.echo(f"in Python:     synthkit.open({str(result.path)!r})[{first!r}].collect()")
+    pending = sum(counts.pending for each in every for counts in each.ledger.values())
+    if pending and not problems:
+        click.echo(f"\n{pending:,} rows are pending: run again to ask for them")
     if _rehearses(graph):
         click.echo(
-            "\nThese rows were written by nano, the embedded rehearsal model: it is there to try the machinery. "
+            "\nThese rows were written by nano, the embedded rehearsal model: it is there to try the machinery.\n"
             "Plug in a real teacher with --models FILE (see README, 'A real teacher')."
         )
-    if result.problems:
+    if problems:
         sys.exit(1)
 
 
-def _rehearses(graph: Any) -> bool:
+def _rehearses(graph: Graph) -> bool:
     return any(config.model_dump().get("vllm") == "nano" for config in graph.engines.values())

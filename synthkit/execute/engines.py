@@ -73,6 +73,11 @@ class Running:
         await asyncio.shield(self._start)
 
     @property
+    def starting(self) -> bool:
+        """Whether it is being loaded at this moment."""
+        return self._start is not None and not self._start.done()
+
+    @property
     def started(self) -> bool:
         """Whether it answers requests."""
         return self._start is not None and self._start.done() and not self._start.exception()
@@ -126,6 +131,10 @@ class EnginePool:
                 load = running.engine.load()
                 found[running.name] = Load(load.running, load.waiting + running.slots.waiting)
         return found
+
+    def starting(self) -> list[str]:
+        """Names of the engines that are being loaded at this moment."""
+        return [running.name for running in self._running.values() if running.starting]
 
     async def close(self) -> None:
         """Stop every engine; a failure of one does not keep the others alive."""

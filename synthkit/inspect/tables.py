@@ -31,24 +31,36 @@ def counts(run: Run) -> str:
 
 
 def rates(run: Run) -> str:
-    """Accept rates by step: of rows and of samples, with the commonest reasons for rejection."""
+    """Accept rates by step: of rows and of samples; steps that decided nothing are left out."""
     import polars as pl
 
-    rows = []
-    for name, c in run.ledger().items():
-        reasons = ", ".join(f"{reason} {count}" for reason, count in list(c.reasons.items())[:3])
-        decided = c.input - c.pending
-        rows.append(
-            {
-                "step": name,
-                "rows kept": _share(c.kept, decided),
-                "of": decided,
-                "samples accepted": _share(c.accepted, c.asked),
-                "of asked": c.asked,
-                "rejected for": reasons,
-            }
-        )
-    return as_text(pl.DataFrame(rows)) if rows else "the run has no steps yet"
+    ledger = run.ledger()
+    rows = [
+        {
+            "step": name,
+            "rows kept": _share(c.kept, c.input - c.pending),
+            "of": c.input - c.pending,
+            "samples accepted": _share(c.accepted, c.asked),
+            "of asked": c.asked or None,
+        }
+        for name, c in ledger.items()
+        if c.input - c.pending or c.asked
+    ]
+    if rows:
+        return as_text(pl.DataFrame(rows, schema_overrides={"of asked": pl.Int64}))
+    return "no step has decided a row yet" if ledger else "the run has no steps yet"
+
+
+def usage(run: Run) -> str:
+    """What each step asked of each role; empty where no model was asked."""
+    import polars as pl
+
+    frame = run.usage
+    if not len(frame):
+        return ""
+    tokens = {"prompt_tokens": "prompt", "cached_tokens": "cached", "completion_tokens": "generated"}
+    seconds = (pl.col("seconds") / pl.col("requests")).round(2).alias("s/request")
+    return as_text(frame.with_columns(seconds).drop("seconds").rename({**tokens, "model": "role"}))
 
 
 def schema(run: Run, table: str) -> str:
@@ -58,8 +70,13 @@ def schema(run: Run, table: str) -> str:
     columns = run.columns(table)
     frame = run[table].select(pl.len().alias("_rows"), *[pl.col(name).count() for name in columns]).collect()
     filled = frame.row(0, named=True)
-    rows = [{"column": name, "type": str(declared), "values": filled[name]} for name, declared in columns.items()]
-    return f"{table}: {filled['_rows']} rows\n" + as_text(pl.DataFrame(rows, schema=["column", "type", "values"]))
+    rows = []
+    for name, declared in columns.items():
+        first, *more = wrap(str(declared), _TYPE_WIDTH) or [""]
+        rows.append({"column": name, "type": first, "values": filled[name]})
+        rows += [{"column": "", "type": f"  {line}", "values": None} for line in more]
+    shown = pl.DataFrame(rows, schema={"column": pl.String, "type": pl.String, "values": pl.Int64})
+    return f"{table}: {filled['_rows']} rows\n" + as_text(shown)
 
 
 def lengths(run: Run, table: str) -> str:
@@ -78,7 +95,7 @@ def lengths(run: Run, table: str) -> str:
     for name, unit in measured.items():
         series = frame[name].drop_nulls()
         figures: dict[str, Any] = {f"{q:.0%}": _number(series.quantile(q)) for q in QUANTILES}
-        rows.append({"column": name, "unit": unit, "min": series.min(), **figures, "max": series.max()})
+        rows.append({"column": name, "length in": unit, "min": series.min(), **figures, "max": series.max()})
     return as_text(pl.DataFrame(rows, infer_schema_length=None))
 
 
@@ -118,9 +135,11 @@ def _row(values: dict[str, Any], columns: Any) -> str:
 
 
 def as_text(frame: pl.DataFrame) -> str:
-    """A frame as plain text: all rows, nothing cut but long texts."""
+    """A frame as plain text: all rows, nothing cut but long texts; `-` where there is no value."""
     import polars as pl
 
+    empty = [name for name, kind in frame.schema.items() if kind == pl.Null]
+    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in empty)
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -133,7 +152,7 @@ def as_text(frame: pl.DataFrame) -> str:
         thousands_separator="",
     ):
         lines = str(frame).splitlines()
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(re.sub(r"\bnull(?= +\|$| {2,}\S| +\|)", "   -", line.rstrip()) for line in lines)
 
 
 def _unit(type: Type) -> str:
@@ -154,5 +173,5 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "-"
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+def _number(value: float | None) -> int | None:
+    return None if value is None else round(value)

@@ -70,7 +70,7 @@ async def test_what_does_not_parse_is_asked_again_and_then_set_aside() -> None:
         0,
         "parse",
         Outcome.FAILED,
-        "still nonsense",
+        '{"name": {}}',
     )
 
 

@@ -60,7 +60,7 @@ async def test_transport_heals_and_death_does_not() -> None:
     await engine.complete(request())
     assert engine.asked[request_key(request())] == 3
     assert engine.answered[request_key(request())] == 1
-    engine = ScriptedEngine(ScriptedConfig(faults=Faults(dead=7)))
+    engine = ScriptedEngine(ScriptedConfig(faults=Faults(dead=50)))
     assert set(await fates(engine)) == {"stop", "EngineDead"}
     with pytest.raises(EngineDead):
         await engine.complete(request("anything"))
