@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core import registry
+from synthkit.core.errors import StoreError
 from synthkit.execute.control import Control, Stopped
 from synthkit.execute.options import RunOptions
 from synthkit.plan.build import build_graph
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from synthkit.execute.engines import EnginePool
     from synthkit.execute.run import Executor
     from synthkit.execute.trial import Trial
-    from synthkit.plan.state import PlanState
     from synthkit.inspect.run import Run
+    from synthkit.plan.state import PlanState
 
 __all__ = ["RunResult", "check", "open", "plan", "run", "run_async", "try_row"]
 
@@ -91,7 +92,7 @@ def plan(
     return render_plan(graph, _plan_state(graph, _run_path(graph, out)))
 
 
-def open(path: str | Path) -> Run:
+def open(path: str | Path) -> Run:  # noqa: A001 - `synthkit.open(path)`
     """A finished or running run, for reading: `open("runs/x")["plans"]` is a polars LazyFrame."""
     from synthkit.inspect.run import open as open_run
 
@@ -110,7 +111,7 @@ def run(
 ) -> RunResult:
     """Bring a spec's run up to date, resuming what is there; `stopped` says why it ended early, if it did.
 
-    `models`, `sets` and `path` are kept in run.json for `retry`; with a Graph, which has them in it, they do nothing else.
+    `models`, `sets` and `path` are kept in run.json for `retry`; where a Graph is given they do nothing else.
     """
     graph = spec if isinstance(spec, Graph) else check(spec, models=models, sets=sets, path=path)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -148,11 +149,19 @@ def try_row(graph: Graph, step: str, *, row: str | None = None, out: str | Path 
     from synthkit.execute.trial import try_row as trial
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(trial(graph, _reading(graph, _run_path(graph, out)), step, row))
+        return runner.run(trial(graph, _reading(graph, _run_path(graph, out), step), step, row))
 
 
-def _reading(graph: Graph, target: Path) -> Store:
+def _reading(graph: Graph, target: Path, step: str) -> Store:
     store: RunStore = registry.open_store()(target, write=False)
+    above = graph.resolve(step).inputs[:1]
+    before = {name: layout.fingerprint for name, layout in store.layouts.items()}
+    for name in sorted({each for parent in above for each in graph.ancestors(parent)}):
+        if before.get(name, graph.nodes[name].fingerprint) != graph.nodes[name].fingerprint:
+            raise StoreError(
+                f"{target} holds rows of another {name!r} than the spec now says, and {step!r} works on what comes of "
+                "it; run the spec first, or give `try` the --set and --models of that run"
+            )
     store.describe(graph.layouts())
     return store
 
@@ -227,7 +236,8 @@ class _Readers:
         if node not in self._done:
             target = self._target.parent / graph.name
             options = RunOptions(limit=self._session.options.limit, concurrency=self._session.options.concurrency)
-            given = {**self._session.given, "sets": {f"vars.{name}": json.dumps(value) for name, value in graph.vars.items()}}
+            sets = {f"vars.{name}": json.dumps(value) for name, value in graph.vars.items()}
+            given = {**self._session.given, "sets": sets}
             result = await self._session.run(graph, target, options, given)
             self._done[node] = result
             if result.stopped is not None:
@@ -254,6 +264,7 @@ def _describe(store: RunStore, graph: Graph) -> None:
         definitions={name: dict(what) for name, what in graph.definitions.items()},
         aliases=dict(graph.aliases),
         about=graph.about,
+        reads={name: sorted(node.reads) for name, node in graph.nodes.items()},
         publish={name: {c: str(t) for c, t in table.columns.items()} for name, table in graph.publish.items()},
         audit=[{"figure": each.figure, "least": each.least, "most": each.most} for each in graph.audit],
         roles={name: f"{role.engine}, temperature {role.temperature:g}" for name, role in graph.roles.items()},
@@ -278,9 +289,7 @@ def _plan_state(graph: Graph, target: Path) -> PlanState | None:
     )
 
 
-def _given(
-    models: str | Path | None, sets: Mapping[str, str] | None, path: Sequence[str | Path]
-) -> dict[str, Any]:
+def _given(models: str | Path | None, sets: Mapping[str, str] | None, path: Sequence[str | Path]) -> dict[str, Any]:
     """The arguments of `check`, as run.json keeps them."""
     return {
         "models": None if models is None else str(models),

@@ -24,17 +24,13 @@ def show_command(run: str, table: str | None, samples: int, rows: Sequence[str])
 
     opened = api.open(run)
     if table is None:
-        click.echo(tables.counts(opened))
-        click.echo("\n" + tables.rates(opened))
-        usage = opened.usage
-        if len(usage):
-            click.echo("\n" + tables.as_text(usage))
+        parts = [tables.counts(opened), tables.rates(opened), tables.usage(opened)]
+        click.echo("\n\n".join(part for part in parts if part))
     for name in [table] if table is not None else opened.store.published_names():
-        click.echo(f"\n=== {name}")
-        click.echo(tables.schema(opened, name))
-        click.echo("\n" + tables.lengths(opened, name))
+        parts = [tables.schema(opened, name), tables.lengths(opened, name)]
         if samples or rows:
-            click.echo("\n" + tables.samples(opened, name, samples, rows))
+            parts.append(tables.samples(opened, name, samples, rows))
+        click.echo(("\n" if table is None else "") + "\n\n".join(part for part in parts if part))
 
 
 @click.command("rejects")

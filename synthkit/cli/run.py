@@ -51,7 +51,9 @@ def run_command(
 @run_argument
 @click.option("--step", help="Only rejects of this step.")
 @click.option("--where", metavar="EXPR", help="Only rejects for which this holds, e.g. \"reason == 'truncated'\".")
-@click.option("--set", "sets", multiple=True, metavar="FIELD=VALUE", help="Role field for these rows only, e.g. max_tokens=4096.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="FIELD=VALUE", help="Role field for these rows only, e.g. max_tokens=4096."
+)
 @click.option("--models", type=click.Path(dir_okay=False), help="Use these engines and models.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked again, and stop.")
 def retry_command(
@@ -63,9 +65,11 @@ def retry_command(
     chosen = raise_attempts(Path(run), step=step, where=where, sets=sets, dry_run=dry_run)
     total = sum(chosen.values())
     for name, count in chosen.items():
-        click.echo(f"{name}: {count} rows")
+        rows = f"{count:,} rejected row" + ("" if count == 1 else "s")
+        click.echo(f"{name}: {rows}{' to be' if dry_run else ''} asked again")
+    if not total:
+        click.echo("no rejected row is meant; without --where only failed ones are")
     if dry_run or not total:
-        click.echo(f"{total} rejected rows chosen" + ("; nothing was changed" if dry_run else ""))
         return
     state = api.open(run).state
     given = dict(state.get("given", {}))

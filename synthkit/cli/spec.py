@@ -16,15 +16,14 @@ from synthkit.cli.options import spec_options
 def check_command(spec: str, models: str | None, sets: Mapping[str, str], path: Sequence[str]) -> None:
     """Say everything that is wrong with SPEC; loads no model and writes nothing."""
     graph = api.check(spec, models=models, sets=sets, path=path)
-    click.echo(f"{spec}: {len(graph.nodes)} steps, {len(graph.publish)} published tables, nothing wrong")
+    counts = (_counted(len(graph.nodes), "step"), _counted(len(graph.publish), "published table"))
+    click.echo(f"{spec}: {', '.join(counts)}, nothing wrong")
 
 
 @click.command("plan")
 @spec_options
 @click.option("--out", type=click.Path(file_okay=False), help="Run directory; default runs/<spec name>.")
-def plan_command(
-    spec: str, models: str | None, sets: Mapping[str, str], path: Sequence[str], out: str | None
-) -> None:
+def plan_command(spec: str, models: str | None, sets: Mapping[str, str], path: Sequence[str], out: str | None) -> None:
     """Show what a run of SPEC would do, and what its run directory already holds."""
     click.echo(api.plan(spec, models=models, sets=sets, path=path, out=out))
 
@@ -44,3 +43,7 @@ def schema_command() -> None:
     from synthkit.spec.schema import spec_schema
 
     click.echo(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")

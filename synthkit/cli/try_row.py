@@ -40,8 +40,8 @@ def try_command(
     for reject in trial.visit.rejects:
         where = "row" if reject.sample is None else f"sample {reject.sample}"
         _section(f"{where} {reject.outcome}: {reject.reason}", _text(dict(reject.detail)) if reject.detail else "")
-    for id, columns in trial.changed:
-        _section(f"gives row {id}", _text(dict(columns)))
+    for child, columns in trial.changed:
+        _section(f"gives row {child}", _text(dict(columns)))
 
 
 def _section(title: str, text: str) -> None:

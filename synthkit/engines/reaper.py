@@ -1,4 +1,4 @@
-"""Child processes that must not outlive this one, not even when it is killed with -9.
+"""Child processes that must not outlive this one, not even when it is killed with -9, nor die of its Ctrl-C.
 
 vLLM's engine core is an orphan after a `kill -9` of its parent (seen on 0.32: alive 15 s later, GPU memory held).
 PDEATHSIG would have to be set inside the child and is tied to the thread that started it. So a small watcher
@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -43,6 +46,21 @@ for pid, started in wards.items():
 _EVERY = 0.1
 
 
+@contextlib.contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Children started by this thread do not hear Ctrl-C, which a terminal sends to them too.
+
+    The signal mask survives fork and exec, and a handler that the child installs changes nothing about it. So a first
+    Ctrl-C lets running requests end; vLLM's core would drop them all.
+    """
+    resource_tracker.ensure_running()  # it lifts the mask when it starts, so it must be there before
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Reaper:
     """Watches over the children born inside `with reaper:`; `close` kills those still alive."""
 
@@ -55,6 +73,7 @@ class Reaper:
 
     def __enter__(self) -> Reaper:
         """Begin to look for new children, ten times a second."""
+        resource_tracker.ensure_running()  # it serves every child of this process and ends by itself
         if self._watcher is None:
             command = [sys.executable, "-I", "-S", "-c", _WATCHER]
             self._watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, close_fds=True)

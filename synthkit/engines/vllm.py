@@ -1,7 +1,10 @@
 """vLLM's asynchronous engine in this process: the only file that imports vLLM.
 
 Requests reach the engine core as token ids over its own socket, with no HTTP between; the chat template is applied
-here. Each replica is an engine core process of its own, watched so that it dies with this one (see `reaper`).
+here. Each replica is an engine core process of its own, watched so that it dies with this one (see `reaper`). A
+request costs 0.20 to 0.26 ms of CPU more than bare AsyncLLM given ready tokens, 0.14 of it for template and
+tokenising; throughput on a model of 0.4M parameters was 0.96 of bare (medians of two times 7 interleaved pairs, 512
+requests of 64 tokens, busy shared cores: 0.55 to 1.7).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any, Literal
 
 from synthkit.core.engine import Completion, Load, Request, Role, Sample, Usage
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused
-from synthkit.engines.reaper import Reaper
+from synthkit.engines.reaper import Reaper, deaf_to_interrupts
 from synthkit.engines.reasoning import split_reasoning
 from synthkit.engines.replicas import choose
 from synthkit.engines.vllm_args import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, Installed, engine_arguments, installed
@@ -69,13 +72,12 @@ class VllmEngine:
                 for index in range(self.config.replicas):
                     engine = await asyncio.to_thread(_load, self.config, self.roles, found, index)
                     self._replicas.append(_Replica(engine))
-        except EngineError:
+            self._prepare()
+        except BaseException as error:
             await self.close()
-            raise
-        except Exception as error:
-            await self.close()
+            if isinstance(error, EngineError) or not isinstance(error, Exception):
+                raise
             raise EngineError(f"vllm: {self.config.vllm!r} did not start: {error}") from error
-        self._prepare()
 
     async def complete(self, request: Request) -> Completion:
         """Ask the replica that suits; when its engine core dies, another one."""
@@ -246,7 +248,7 @@ def _load(config: VllmConfig, roles: Mapping[str, Role], found: Installed, index
     """One engine, with its core process loaded and ready; blocks."""
     import warnings
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), deaf_to_interrupts():
         warnings.simplefilter("ignore")
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM

@@ -19,7 +19,7 @@ from synthkit.core.ids import digest, seed
 from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.row import Reply
 from synthkit.core.store import JournalKey, JournalRecord
-from synthkit.core.types import Object, Str, Type, json_schema, read_reply
+from synthkit.core.types import Object, Type, constraint, read_reply
 
 if TYPE_CHECKING:
     from synthkit.execute.context import RowContext
@@ -50,8 +50,12 @@ async def ask(
     type_ = scope.type(out) if out is not None else None
     call = _Call(ctx, model, type_, row, tuple(labels))
     samples = await call.samples(key, messages, n)
-    replies = await asyncio.gather(*(call.reply(key, messages, index, s) for index, s in enumerate(samples[:n])))
-    return [reply for reply in replies if reply is not None]
+    turns = [call.reply(key, messages, index, sample) for index, sample in enumerate(samples[:n])]
+    # All end before the first error is raised, so that what is under way for this row is journaled.
+    replies = await asyncio.gather(*turns, return_exceptions=True)
+    if failed := next((each for each in replies if isinstance(each, BaseException)), None):
+        raise failed
+    return [reply for reply in replies if isinstance(reply, Reply)]
 
 
 class _Call:
@@ -73,27 +77,24 @@ class _Call:
         self.constraint = self._constraint()
 
     def _constraint(self) -> Constraint | None:
-        if self.type is None or isinstance(self.type, Str) or self.labels:
+        if self.type is None or self.labels:
             return None
-        if "json" not in self.running.config.capabilities():
-            return None
-        return Constraint("json", json_schema(self.type, row=self.row, toolset=self.toolset))
+        found = constraint(self.type, row=self.row, toolset=self.toolset)
+        return found if found is not None and found.kind in self.running.config.capabilities() else None
 
     async def samples(self, key: str, messages: tuple[Message, ...], n: int) -> list[Mapping[str, Any]]:
         """At least `n` samples of one call, from the journal and from the engine."""
         ctx = self.ctx
         scope = ctx.runtime.scope
-        constraint = [self.constraint.kind, self.constraint.value] if self.constraint else None
+        bounds = [self.constraint.kind, self.constraint.value] if self.constraint else None
         spoken = [[m.role, m.content] for m in messages]
-        request = digest([scope.role_identity(self.model, ctx.changed), spoken, constraint, self.labels])
+        request = digest([scope.role_identity(self.model, ctx.changed), spoken, bounds, self.labels])
         journal_key = JournalKey(ctx.row_id, ctx.step, key, ctx.attempt, request)
         found = [s for record in await scope.store.journal.find(journal_key) for s in record.samples]
         figures = ctx.runtime.figures
         if len(found) >= n:
             figures.replayed += 1
             return found
-        if scope.control.stopping:
-            raise asyncio.CancelledError
         first = len(found)
         asked = Request(
             messages=messages,
@@ -105,8 +106,9 @@ class _Call:
             labels=self.labels,
             priority=-ctx.runtime.node.depth,
         )
-        began = time.monotonic()
-        completion = await self.running.complete(asked)
+        async with scope.control.request():
+            completion, seconds = await self.running.complete(asked)
+            scope.control.tokens += completion.usage.completion
         usage = completion.usage
         new: list[Mapping[str, Any]] = [
             {
@@ -126,7 +128,7 @@ class _Call:
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,
-                seconds=time.monotonic() - began,
+                seconds=seconds,
                 at=time.time(),
             )
         )
@@ -134,7 +136,6 @@ class _Call:
         figures.prompt_tokens += usage.prompt
         figures.cached_tokens += usage.cached
         figures.completion_tokens += usage.completion
-        scope.control.spend(1, usage.completion)
         return found + new
 
     async def reply(

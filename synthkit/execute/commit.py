@@ -8,11 +8,11 @@ second, whichever comes first: at 64 rows a Lance commit costs as much as at 1,0
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 
 from synthkit.core.outcome import Outcome
-from synthkit.execute.control import Control, Stopped
+from synthkit.execute.control import Control, Stopped, as_stop
 from synthkit.execute.runtime import NodeRuntime
 from synthkit.execute.visit import Visit
 
@@ -32,9 +32,9 @@ class Committer:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        control.wakes(self._room)
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        self._seen: Counter[str] = Counter()
 
     def start(self) -> None:
         """Begin writing."""
@@ -55,12 +55,12 @@ class Committer:
             self._room.clear()
 
     async def room(self) -> None:
-        """Wait while too much is unwritten."""
-        if not self._room.is_set():
+        """Wait while too much is unwritten and the run goes on."""
+        if not self._control.stopping:
             await self._room.wait()
 
     async def close(self) -> None:
-        """Write what is left and end."""
+        """Write what is left and end; where it cannot be written, that has stopped the run."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
@@ -93,22 +93,15 @@ class Committer:
         try:
             while not (self._closing and not self._waiting):
                 if not self._closing:
-                    try:
+                    with suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), SECONDS)
-                    except TimeoutError:
-                        pass
                 self._wake.clear()
                 waiting, self._waiting, self._rows = self._waiting, {}, 0
                 for runtime, visits in waiting.items():
                     await _commit(runtime, visits)
                 self._room.set()
-        except BaseException as error:
-            self._room.set()
-            if isinstance(error, OSError):
-                self._control.stop(Stopped(f"cannot write: {error}; make room and run again", 5))
-            elif not isinstance(error, asyncio.CancelledError):
-                self._control.stop(Stopped(f"cannot write: {type(error).__name__}: {error}"))
-            raise
+        except Exception as error:
+            self._control.stop(as_stop(error))
 
 
 async def _commit(runtime: NodeRuntime, visits: list[Visit]) -> None:

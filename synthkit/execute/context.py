@@ -77,7 +77,9 @@ class _SharedContext:
 
     def evaluate(self, expr: str, row: Mapping[str, Any], **extra: Any) -> Any:
         """The value of an expression over the row's columns and `vars`."""
-        return compile_expression(expr).evaluate(row, vars=self.vars, toolset=self.toolset, extra=extra or None)
+        functions = frozenset({"p", *(name for name, value in extra.items() if callable(value))})
+        compiled = compile_expression(expr, functions)
+        return compiled.evaluate(row, vars=self.vars, toolset=self.toolset, extra=extra or None)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` by the spec's tokenizer."""

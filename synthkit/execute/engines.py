@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Mapping
 from itertools import count
 
@@ -88,12 +89,13 @@ class Running:
         except EngineError as error:
             raise EngineDead(f"engine {self.name!r} did not start: {error}") from error
 
-    async def complete(self, request: Request) -> Completion:
-        """Wait for a slot and answer."""
+    async def complete(self, request: Request) -> tuple[Completion, float]:
+        """Wait for a slot and answer; with the seconds that the engine took, without the wait."""
         await self.ready()
         await self.slots.acquire(request.priority)
+        began = time.monotonic()
         try:
-            return await self.engine.complete(request)
+            return await self.engine.complete(request), time.monotonic() - began
         finally:
             self.slots.release()
 
@@ -101,6 +103,7 @@ class Running:
         """Stop it, if it was started."""
         if self._start is None:
             return
+        self._start.cancel()
         await asyncio.gather(self._start, return_exceptions=True)
         await self.engine.close()
 

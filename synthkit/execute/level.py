@@ -7,16 +7,16 @@ corpus. Only a level with a quota needs source order, which is the order of `_id
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
-from synthkit.core.errors import EngineDead, SynthkitError
 from synthkit.core.ids import Id
 from synthkit.execute.commit import Committer
-from synthkit.execute.control import Stopped
+from synthkit.execute.control import as_stop
 from synthkit.execute.reuse import look_up
 from synthkit.execute.runtime import NodeRuntime, RunScope
-from synthkit.execute.tree import GatePlace, Tree, gate_places
+from synthkit.execute.tree import Course, Tree
 from synthkit.execute.visit import Data
 
 READ = 512
@@ -70,35 +70,30 @@ class Level:
     async def _stream(self, source: str, entries: Sequence[NodeRuntime], committer: Committer) -> None:
         reachable = _reachable(entries)
         order = [runtime for runtime in self.order if runtime in reachable]
-        gates = gate_places(order, entries)
+        course = Course.of(order, entries)
+        gated = bool(course.gates)
         sequence = 0
-        async for batch in self._batches(source, order, ordered=bool(gates)):
-            memos = look_up(order, ((runtime, row, data) for runtime in entries for row, data in batch))
-            for row, data in batch:
-                await self._admit(committer, bool(gates))
-                if self.scope.control.stopping:
-                    return
-                tree = Tree(sequence, row, data, memos)
-                task = asyncio.create_task(self._grow(tree, order, entries, gates, committer))
-                self._active.add(task)
-                task.add_done_callback(self._ended)
-                sequence += 1
+        async with aclosing(self._batches(source, order, ordered=gated)) as batches:
+            async for batch in batches:
+                memos = look_up(order, ((runtime, row, data) for runtime in entries for row, data in batch))
+                for row, data in batch:
+                    await self._admit(committer, gated)
+                    if self.scope.control.stopping:
+                        return
+                    tree = Tree(sequence, row, data, memos, course.finder)
+                    task = asyncio.create_task(self._grow(tree, course, committer))
+                    self._active.add(task)
+                    task.add_done_callback(self._ended)
+                    sequence += 1
 
-    async def _grow(
-        self,
-        tree: Tree,
-        order: Sequence[NodeRuntime],
-        entries: Sequence[NodeRuntime],
-        gates: Sequence[GatePlace],
-        committer: Committer,
-    ) -> None:
-        committer.add(await tree.grow(order, entries, gates))
+    async def _grow(self, tree: Tree, course: Course, committer: Committer) -> None:
+        committer.add(await tree.grow(course))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._active.discard(task)
         self._freed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.scope.control.stop(_as_stop(error))
+            self.scope.control.stop(as_stop(error))
 
     async def _admit(self, committer: Committer, gated: bool) -> None:
         """Wait until one more source row may begin."""
@@ -133,12 +128,12 @@ class Level:
 
     async def _batches(
         self, source: str, order: Sequence[NodeRuntime], *, ordered: bool
-    ) -> AsyncIterator[list[tuple[Id, Data]]]:
+    ) -> AsyncGenerator[list[tuple[Id, Data]], None]:
         """Rows of a complete table with the columns that this level reads."""
         from synthkit.core.types.arrow import decode
 
         node = self.scope.graph.nodes[source]
-        wanted = {name for runtime in order for name in runtime.reads} & set(node.columns)
+        wanted = {name for runtime in order for name in runtime.decides} & set(node.columns)
         columns = {name: node.columns[name] for name in node.columns if name in wanted}
         frame = self.scope.store.scan(source, list(columns))
         if ordered:
@@ -161,18 +156,3 @@ def _reachable(entries: Sequence[NodeRuntime]) -> set[NodeRuntime]:
             found.add(runtime)
             waiting.extend(runtime.consumers)
     return found
-
-
-def _as_stop(error: BaseException) -> Stopped:
-    """What ended a tree, as the reason the run stops."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, Stopped):
-        return error
-    if isinstance(error, EngineDead):
-        return Stopped(f"{error}; run again to go on from here", EngineDead.exit_code)
-    if isinstance(error, SynthkitError):
-        return Stopped(str(error), error.exit_code)
-    if isinstance(error, OSError):
-        return Stopped(f"cannot write: {error}; make room and run again", 5)
-    return Stopped(f"{type(error).__name__}: {error}")

@@ -101,13 +101,18 @@ class Progress:
 
     def _table(self, height: int) -> Any:
         """Steps that have begun; where they do not fit, the last ones."""
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         lines: list[tuple[str, Figures | None]] = []
         for executor in self._executors:
             lines.append((executor.graph.name, None))
-            lines += [(f"  {name}", figures) for name, figures in executor.scope.figures.items() if figures.rows_in or figures.rows_out]
+            lines += [
+                (f"  {name}", figures)
+                for name, figures in executor.scope.figures.items()
+                if figures.rows_in or figures.rows_out
+            ]
         lines = lines[-max(height - 4, 3) :]
         shown = [figures for _, figures in lines if figures is not None]
         columns = [name for name in _COLUMNS if name in _ALWAYS or any(_cell(f, name) for f in shown)]
@@ -118,9 +123,8 @@ class Progress:
         for name, figures in lines:
             cells = [_cell(figures, each) for each in columns] if figures else []
             table.add_row(Text(name, style="" if figures else "bold"), *cells)
-        table.caption = Text(f"{self._clock()}  {self._state()}", no_wrap=True, overflow="ellipsis")
-        table.caption_justify = "left"
-        return table
+        state = Text(f"{self._clock()}  {self._state()}", no_wrap=True, overflow="ellipsis")
+        return Group(table, state)
 
     def _state(self) -> str:
         """Engines, tokens a second, and how far the stage is."""

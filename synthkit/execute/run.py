@@ -7,10 +7,11 @@ level side by side. Published tables are written last and only by a whole run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from synthkit.execute.control import Control
+from synthkit.core.errors import StoreFull
+from synthkit.execute.control import Control, as_stop
 from synthkit.execute.engines import EnginePool
 from synthkit.execute.level import Level
 from synthkit.execute.options import RunOptions
@@ -48,7 +49,6 @@ class Executor:
         pool: EnginePool,
         control: Control,
         readers: Readers,
-        on_step: Callable[[Node], None] = lambda node: None,
     ) -> None:
         """`store` is open for writing; `pool` and `control` may be shared with a surrounding run."""
         self.graph = graph
@@ -57,8 +57,9 @@ class Executor:
         self.scope = RunScope(graph, store, pool, control)
         self.published: dict[str, int] = {}
         """Published tables and their rows, once the run is whole."""
+        self.chosen = graph.ancestors(options.until) if options.until else frozenset(graph.nodes)
+        """Steps that this run brings up to date."""
         self._readers = readers
-        self._on_step = on_step
 
     async def run(self) -> None:
         """Bring every table up to date; raises Stopped where it ended early."""
@@ -67,14 +68,17 @@ class Executor:
         store.state["complete"] = False
         store.state["limit"] = self.options.limit
         store.save()
-        chosen = self.graph.ancestors(self.options.until) if self.options.until else frozenset(self.graph.nodes)
-        sync = asyncio.create_task(self._sync())
+        done = asyncio.Event()
+        sync = asyncio.create_task(self._sync(done))
         try:
             for nodes in self.graph.levels():
-                await self._level([node for node in nodes if node.name in chosen])
+                await self._level([node for node in nodes if node.name in self.chosen])
+        except (StoreFull, OSError) as error:
+            raise as_stop(error) from error
         finally:
-            sync.cancel()
-            await asyncio.gather(sync, return_exceptions=True)
+            done.set()  # and never cancelled: a segment half moved would be moved twice
+            await sync
+        self._check()
         if self.options.until is None:
             for table in self.graph.publish.values():
                 rows = store.publish(table.name, table.node, list(table.columns), table.columns)
@@ -87,13 +91,10 @@ class Executor:
         for node in nodes:
             self._check()
             if node.kind != "row":
-                self._on_step(node)
                 runtime = NodeRuntime(node, self.scope)
                 await run_table(runtime, self.options.limit, self._readers)
         self._check()
         if rows:
-            for node in rows:
-                self._on_step(node)
             runtimes = [NodeRuntime(node, self.scope) for node in rows]
             await Level(self.scope, runtimes, self.options.concurrency).run()
 
@@ -101,8 +102,13 @@ class Executor:
         if self.scope.control.reason is not None:
             raise self.scope.control.reason
 
-    async def _sync(self) -> None:
+    async def _sync(self, done: asyncio.Event) -> None:
         """fsync the journal each second: what power loss can take is a second of completions."""
-        while True:
-            await asyncio.sleep(1.0)
-            await self.store.journal.sync()
+        while not done.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), 1.0)
+            try:
+                await self.store.journal.sync()
+            except Exception as error:
+                self.scope.control.stop(as_stop(error))
+                return

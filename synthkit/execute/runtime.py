@@ -71,6 +71,7 @@ class RunScope:
         if key not in self._identities:
             one = self.graph.roles[role]
             sampling = {**one.model_dump(mode="json", exclude={"engine", "reask"}), **changed}
+            sampling.pop("reask", None)
             self._identities[key] = digest([dict(self.graph.engines[one.engine].identity()), sampling])
         return self._identities[key]
 
@@ -116,6 +117,8 @@ class NodeRuntime:
         self.snapshot: Snapshot | None = None
         self.attempts: Mapping[Id, tuple[int, Mapping[str, Any]]] = {}
         self.declared = {name: node.input_columns[name] for name in self.reads if name in node.input_columns}
+        self.decides = tuple(sorted({*node.reads, *(node.replaced if node.when else ())}))
+        """Columns that decide what its rows are: where `when` is false, those that it would have replaced too."""
         self._when = compile_expression(node.when) if node.when else None
 
     def open(self, store: RunStore) -> None:
@@ -127,7 +130,7 @@ class NodeRuntime:
 
     def input_digest(self, id: Id, data: Mapping[str, Any]) -> Id:
         """`_in`: hash of the input row's id and of the columns that decide the result."""
-        return digest([id, [data.get(name) for name in self.reads]])
+        return digest([id, [data.get(name) for name in self.decides]])
 
     def project(self, id: Id, data: Mapping[str, Any]) -> Row:
         """The row as the action sees it: declared columns only."""
@@ -141,9 +144,7 @@ class NodeRuntime:
 
     def child(self, data: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
         """The columns visible after this node."""
-        hidden = self.node.hidden
         merged = {**data, **added} if self.node.carries else dict(added)
-        if hidden:
-            for name in hidden:
-                merged.pop(name, None)
+        for name in self.node.hidden:
+            merged.pop(name, None)
         return merged

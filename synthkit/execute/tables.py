@@ -11,13 +11,17 @@ import asyncio
 import heapq
 import queue
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthkit.core.action import SourceAction, TableAction
 from synthkit.core.ids import Id, digest, mint, unordered
 from synthkit.core.outcome import Reject
 from synthkit.execute.context import TableRunContext
 from synthkit.execute.runtime import NodeRuntime
+
+if TYPE_CHECKING:
+    from synthkit.core.store import Store
+    from synthkit.core.types import Type
 
 BATCH = 4096
 
@@ -62,8 +66,9 @@ async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: l
     import pyarrow as pa
 
     assert runtime.table is not None, "opened by run_table"
+    control = runtime.scope.control
     pipe: queue.Queue[Any] = queue.Queue(maxsize=4)
-    stopped = False
+    ended = False
 
     def incoming() -> Iterator[Any]:
         while (item := pipe.get()) is not None:
@@ -71,18 +76,8 @@ async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: l
                 raise item
             yield item
 
-    async def feed() -> None:
-        try:
-            async for batch in batches:
-                runtime.figures.rows_out += batch.num_rows
-                await _put(batch.append_column("_in", pa.array([mark] * batch.num_rows, pa.string())))
-        except BaseException as error:
-            await _put(error)
-            raise
-        await _put(None)
-
-    async def _put(item: Any) -> None:
-        while not stopped:
+    async def put(item: Any) -> None:
+        while not ended:
             try:
                 pipe.put_nowait(item)
             except queue.Full:
@@ -90,20 +85,34 @@ async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: l
             else:
                 return
 
+    async def feed() -> None:
+        last: BaseException | None = None
+        try:
+            async for batch in batches:
+                if control.reason is not None:
+                    raise control.reason
+                runtime.figures.rows_out += batch.num_rows
+                await put(batch.append_column("_in", pa.array([mark] * batch.num_rows, pa.string())))
+        except BaseException as error:
+            last = error
+        await put(last)  # the writer's thread waits for it, whatever happened
+
     feeder = asyncio.create_task(feed())
     try:
         await runtime.table.replace(incoming(), rejects)
+    except asyncio.CancelledError:
+        feeder.cancel()
+        raise
+    except BaseException:
+        ended = True
+        feeder.cancel()
+        raise
     finally:
-        stopped = True
-        fed = await asyncio.gather(feeder, return_exceptions=True)
-    if isinstance(fed[0], BaseException):
-        raise fed[0]
+        await asyncio.gather(feeder, return_exceptions=True)
 
 
 def _digest(runtime: NodeRuntime) -> Id:
     """The order-free digest of what a barrier reads: its input's declared columns and the tables it names."""
-    from synthkit.core.types.arrow import decode
-
     scope = runtime.scope
     node = runtime.node
     parts = []
@@ -111,15 +120,18 @@ def _digest(runtime: NodeRuntime) -> Id:
         source = scope.graph.nodes[name]
         whole = node.kind == "union" or name in node.extra
         names = list(source.columns) if whole else list(runtime.declared)
-        columns = {column: source.columns[column] for column in names}
-        hashes: list[Id] = []
-        for batch in scope.store.scan(name, names).collect_batches(chunk_size=BATCH):
-            table = batch.to_arrow()
-            rows = decode(table.select(names), columns) if names else [{}] * table.num_rows
-            ids = table.column("_id").to_pylist()
-            hashes.extend(digest([id, row]) for id, row in zip(ids, rows, strict=True))
-        parts.append(unordered(hashes))
+        parts.append(unordered(_hashes(scope.store, name, {column: source.columns[column] for column in names})))
     return digest(parts)
+
+
+def _hashes(store: Store, step: str, columns: Mapping[str, Type]) -> Iterator[Id]:
+    from synthkit.core.types.arrow import decode
+
+    for batch in store.scan(step, list(columns)).collect_batches(chunk_size=BATCH):
+        table = batch.to_arrow()
+        rows = decode(table.select(list(columns)), columns) if columns else [{}] * table.num_rows
+        for ident, row in zip(table.column("_id").to_pylist(), rows, strict=True):
+            yield digest([ident, row])
 
 
 async def _first(batches: AsyncIterator[Any], limit: int) -> AsyncIterator[Any]:
@@ -129,9 +141,9 @@ async def _first(batches: AsyncIterator[Any], limit: int) -> AsyncIterator[Any]:
     least: list[tuple[int, int, Any]] = []
     order = 0
     async for batch in batches:
-        for at, id in enumerate(batch.column("_id").to_pylist()):
+        for at, ident in enumerate(batch.column("_id").to_pylist()):
             order += 1
-            entry = (-int(id, 16), order, batch.slice(at, 1))
+            entry = (-int(ident, 16), order, batch.slice(at, 1))
             if len(least) < limit:
                 heapq.heappush(least, entry)
             elif entry[0] > least[0][0]:
@@ -152,8 +164,8 @@ async def _union(runtime: NodeRuntime) -> AsyncIterator[Any]:
         while (batch := await asyncio.to_thread(next, reader, None)) is not None:
             ids: list[Id] = batch.get_column("_id").to_list()
             columns: Mapping[str, Any] = {
-                "_id": pa.array([mint(id, node.name, branch) for id in ids], pa.string()),
-                "_parents": pa.array([[id] for id in ids], pa.list_(pa.string())),
+                "_id": pa.array([mint(ident, node.name, branch) for ident in ids], pa.string()),
+                "_parents": pa.array([[ident] for ident in ids], pa.list_(pa.string())),
                 "_branch": pa.array([branch] * len(ids), pa.string()),
             }
             yield pa.RecordBatch.from_pydict(dict(columns))

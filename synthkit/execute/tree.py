@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from synthkit.core.ids import Id
 from synthkit.core.outcome import Outcome, Reject
 from synthkit.execute.quota import Gate
-from synthkit.execute.reuse import Memos, Place, as_visit, look_up, same
+from synthkit.execute.reuse import Finder, Memos, Place, as_visit, same
 from synthkit.execute.runtime import NodeRuntime
 from synthkit.execute.visit import Data, Visit, visit
 
@@ -28,13 +28,29 @@ class GatePlace:
     """The level's only entry, where all that follows leads to this gate and the stratum is known before it."""
 
 
-def gate_places(order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime]) -> list[GatePlace]:
-    """The gates of a level, in topological order."""
-    places = []
+@dataclass(frozen=True)
+class Course:
+    """The way of a level's source rows: its steps, those that take them first, and the quotas."""
+
+    order: Sequence[NodeRuntime]
+    entries: Sequence[NodeRuntime]
+    gates: Sequence[GatePlace]
+    finder: Finder
+
+    @classmethod
+    def of(cls, order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime]) -> Course:
+        """`order` is topological; the steps are open."""
+        return cls(order, entries, _gate_places(order, entries), Finder(order))
+
+
+def _gate_places(order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime]) -> list[GatePlace]:
+    places: list[GatePlace] = []
     for runtime in order:
         if runtime.gate is None:
             continue
         entry = entries[0] if len(entries) == 1 and entries[0] is not runtime else None
+        if places:  # whether a tree is started would decide what an earlier quota counts
+            entry = None
         if entry is not None:
             per = runtime.gate.per
             known = per is None or (per in entry.node.input_columns and not _changes(entry, runtime, per))
@@ -57,22 +73,21 @@ def _changes(start: NodeRuntime, gate: NodeRuntime, column: str) -> bool:
 class Tree:
     """One source row on its way."""
 
-    def __init__(self, sequence: int, row: Id, data: Data, memos: Memos) -> None:
-        """`sequence` is its place in source order."""
+    def __init__(self, sequence: int, row: Id, data: Data, memos: Memos, finder: Finder) -> None:
+        """`sequence` is its place in source order; `memos` may be shared with other trees."""
         self.sequence = sequence
         self.row = row
         self.data = data
         self.memos = memos
+        self._finder = finder
         self.visits: list[Visit] = []
         self._at_gates: dict[NodeRuntime, list[tuple[Visit, Data]]] = {}
 
-    async def grow(
-        self, order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime], gates: Sequence[GatePlace]
-    ) -> list[Visit]:
-        """Run the row through the level's steps, `entries` first; all visits of the tree."""
-        if not any(place.entry is not None and place.gate.full(self.data) for place in gates):
-            await self._all([(runtime, self.row, self.data) for runtime in entries])
-        for place in gates:
+    async def grow(self, course: Course) -> list[Visit]:
+        """Run the row through the level's steps; all visits of the tree."""
+        if not any(place.entry is not None and place.gate.full(self.data) for place in course.gates):
+            await self._all([(runtime, self.row, self.data) for runtime in course.entries])
+        for place in course.gates:
             await place.gate.turn(self.sequence)
             accepted: list[Place] = []
             if place.entry is not None and place.gate.full(self.data):
@@ -80,7 +95,7 @@ class Tree:
             else:
                 accepted = self._decide(place.runtime, place.gate)
             place.gate.passed()
-            self.memos = {**self.memos, **look_up(order, accepted)}
+            self.memos.update(await self._finder.find(accepted))
             await self._all(accepted)
         return self.visits
 
@@ -104,14 +119,17 @@ class Tree:
         self.visits.append(result)
         if runtime.gate is not None:
             self._at_gates.setdefault(runtime, []).append((result, data))
-        else:
-            await self._all(self._onward(runtime, result, data))
+            return
+        onward = self._onward(runtime, result, data)
+        if not result.reused:
+            self.memos.update(await self._finder.find(onward))
+        await self._all(onward)
 
     def _onward(self, runtime: NodeRuntime, result: Visit, data: Data) -> list[Place]:
         if not runtime.consumers:
             return []
-        children = [(id, runtime.child(data, added)) for id, added in result.children]
-        return [(consumer, id, child) for id, child in children for consumer in runtime.consumers]
+        children = [(ident, runtime.child(data, added)) for ident, added in result.children]
+        return [(consumer, ident, child) for ident, child in children for consumer in runtime.consumers]
 
     def _over(self, runtime: NodeRuntime, row: Id, data: Data) -> Visit:
         """A row whose stratum was full before it was asked."""
@@ -122,19 +140,22 @@ class Tree:
     def _decide(self, runtime: NodeRuntime, gate: Gate) -> list[Place]:
         """Accept candidates in order; the rest of a row's children are over quota."""
         onward: list[Place] = []
-        for result, data in sorted(self._at_gates.pop(runtime, []), key=lambda each: each[0].row):
-            if result.pending:
+        candidates = sorted(self._at_gates.pop(runtime, []), key=lambda each: each[0].row)
+        # Whether such a row was asked before anyone knew is a matter of timing; what becomes of it is not.
+        late = [gate.full(data) for _, data in candidates]
+        for (result, data), over in zip(candidates, late, strict=True):
+            if over:
+                result.pending = result.reused = False
+                result.rejects.clear()
+                result.decline("over quota", Outcome.UNUSED, "quota")
+                result.stale = True
                 continue
-            if not result.children:
-                if gate.full(data):  # it was asked before anyone knew; the same whether its reply came in time or not
-                    result.rejects.clear()
-                    result.decline("over quota", Outcome.UNUSED, "quota")
-                    result.stale = True
+            if result.pending or not result.children:
                 continue
             kept = []
-            for index, (id, added) in enumerate(result.children):
+            for index, (ident, added) in enumerate(result.children):
                 if gate.accept(runtime.child(data, added)):
-                    kept.append((id, added))
+                    kept.append((ident, added))
                 else:
                     result.rejects.append(_over_quota(result, index))
             if kept:
@@ -154,8 +175,16 @@ class Tree:
         What a tree leaves then depends on the rows before it alone, and not on how fast replies came.
         """
         self._at_gates.pop(runtime, None)
-        stored = [each for each in self.visits if each.runtime is not entry and (each.runtime.name, each.row) in self.memos]
-        gone = [Visit(each.runtime, each.row, each.input, stale=True, gone=True) for each in stored]
+        inputs = {(each.runtime, each.row): each.input for each in self.visits}
+        waiting = [(entry, self.row)]
+        while waiting:  # an earlier run may have let it through
+            at, row = waiting.pop()
+            memo = self.memos.get((at.name, row))
+            if memo is not None:
+                inputs.setdefault((at, row), memo.done.input)
+                waiting.extend((consumer, ident) for ident, _ in memo.children for consumer in at.consumers)
+        stored = [each for each in inputs if each[0] is not entry and (each[0].name, each[1]) in self.memos]
+        gone = [Visit(at, row, inputs[at, row], stale=True, gone=True) for at, row in stored]
         self.visits = [self._over(entry, self.row, self.data), *gone]
 
 

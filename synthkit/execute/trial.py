@@ -38,14 +38,14 @@ async def try_row(graph: Graph, store: Store, step: str, row: str | None) -> Tri
     node = graph.resolve(step)
     if node.kind != "row":
         raise PlanError(f"{step!r} is not a step that works row by row; `try` can show: {_row_steps(graph)}")
-    id, data = _find(graph, store, node.inputs[0], row, sorted(node.reads))
+    ident, data = _find(graph, store, node.inputs[0], row, sorted(node.reads))
     pool = _Watched()
     scope = RunScope(graph, _Beside(store), pool, Control())  # type: ignore[arg-type]
     try:
-        result = await visit(NodeRuntime(node, scope), id, data)
+        result = await visit(NodeRuntime(node, scope), ident, data)
     finally:
         await pool.close()
-    return Trial(id, {name: data.get(name) for name in node.reads}, pool.calls, result, tuple(result.children))
+    return Trial(ident, {name: data.get(name) for name in node.reads}, pool.calls, result, tuple(result.children))
 
 
 def _row_steps(graph: Graph) -> str:
@@ -95,10 +95,10 @@ class _WatchedEngine(Running):
         super().__init__(name, config, roles)
         self._calls = calls
 
-    async def complete(self, request: Request) -> Completion:
-        completion = await super().complete(request)
+    async def complete(self, request: Request) -> tuple[Completion, float]:
+        completion, seconds = await super().complete(request)
         self._calls.append((request, completion))
-        return completion
+        return completion, seconds
 
 
 class _Beside:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from synthkit.core.action import RowAction
 from synthkit.core.errors import EngineDead, RequestRefused, SpecError, StoreError, TransportError
+from synthkit.core.expr import ExprError
 from synthkit.core.ids import Id, mint
 from synthkit.core.outcome import Outcome, Reject
+from synthkit.core.prompt import PromptError
 from synthkit.core.row import Child
 from synthkit.execute.context import RowContext, RowRejected
-from synthkit.execute.control import Stopped
+from synthkit.execute.control import FULL, Stopped
 from synthkit.execute.runtime import NodeRuntime
 
 Data = Mapping[str, Any]
@@ -51,7 +53,7 @@ class Visit:
     def records(self) -> list[dict[str, Any]]:
         """Rows as the table keeps them."""
         base = {"_parents": [self.row], "_in": self.input}
-        return [{"_id": id, **base, **added} for id, added in self.children]
+        return [{"_id": ident, **base, **added} for ident, added in self.children]
 
 
 async def visit(runtime: NodeRuntime, row_id: Id, data: Data) -> Visit:
@@ -76,16 +78,36 @@ async def visit(runtime: NodeRuntime, row_id: Id, data: Data) -> Visit:
     except RowRejected as reason:
         result.rejects = [_stamped(r, result) for r in ctx.rejects]
         result.decline(reason.reason, reason.outcome, detail=reason.detail)
-    except TransportError as error:
-        result = Visit(runtime, row_id, result.input, pending=True)
-        runtime.figures.reasons[f"pending: {error}"[:200]] += 1
-    except RequestRefused as error:
-        result.decline(error.reason, Outcome.FAILED, "engine", detail={"error": str(error)})
-    except (EngineDead, StoreError, SpecError, Stopped, OSError, MemoryError):
-        raise
     except Exception as error:
-        result.decline(type(error).__name__, Outcome.FAILED, detail={"error": str(error)[:2000]})
+        return _ended(result, _leaf(error))
     return result
+
+
+def _ended(result: Visit, error: Exception) -> Visit:
+    """What an error makes of the row; raises it where it is not the row's own."""
+    if isinstance(error, _ENDS_RUN) or (isinstance(error, OSError) and error.errno in FULL):
+        raise error
+    result = Visit(result.runtime, result.row, result.input)
+    if isinstance(error, TransportError):
+        result.pending = True
+        result.runtime.figures.reasons[f"pending: {error}"[:200]] += 1
+    elif isinstance(error, RequestRefused):
+        result.decline(error.reason, Outcome.FAILED, "engine", detail={"error": str(error)})
+    else:
+        reason = next((said for kind, said in _NAMED.items() if isinstance(error, kind)), type(error).__name__)
+        result.decline(reason, Outcome.FAILED, detail={"error": str(error)[:2000]})
+    return result
+
+
+_ENDS_RUN = (EngineDead, StoreError, SpecError, Stopped, MemoryError)
+_NAMED = {ExprError: "expression has no value", PromptError: "prompt cannot be rendered"}
+
+
+def _leaf(error: Exception) -> Exception:
+    """The first error of a group, as an action with tasks of its own raises it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _named(runtime: NodeRuntime, row_id: Id, made: list[Child]) -> list[tuple[Id, Data]]:
@@ -93,19 +115,19 @@ def _named(runtime: NodeRuntime, row_id: Id, made: list[Child]) -> list[tuple[Id
     adds = runtime.node.adds
     named: dict[Id, Data] = {}
     for child in made:
-        id = row_id if runtime.node.keeps_id else mint(row_id, runtime.name, *child.path)
-        if id in named:
+        ident = row_id if runtime.node.keeps_id else mint(row_id, runtime.name, *child.path)
+        if ident in named:
             said = f"path {child.path!r} twice" if not runtime.node.keeps_id else "more than one row of a row"
-            raise ValueError(f"{runtime.name} made {said}; give each child a path of its own: row.child(columns, path=...)")
+            raise ValueError(
+                f"{runtime.name} made {said}; give each child a path of its own: row.child(columns, path=...)"
+            )
         if unknown := child.columns.keys() - adds.keys():
             raise ValueError(f"{runtime.name} made columns it does not declare: {', '.join(sorted(unknown))}")
-        named[id] = child.columns
+        named[ident] = child.columns
     return list(named.items())
 
 
 def _stamped(reject: Reject, result: Visit) -> Reject:
-    from dataclasses import replace
-
     return replace(reject, fingerprint=result.runtime.node.fingerprint, input=result.input)
 
 

@@ -32,7 +32,8 @@ def measure(run: Run, ledger: Mapping[str, StepCounts], name: str) -> float | No
     if step is None:
         raise StoreError(f"{run.path} has no step that {name!r} could mean")
     figure = name[len(step) + 1 :]
-    counts = ledger.get(run.resolve(step) or step)
+    step = run.node(step)
+    counts = ledger.get(step)
     if figure == "query_overlap":
         return _query_overlap(run, step)
     if figure in FIGURES:
@@ -57,7 +58,7 @@ def _mean(run: Run, step: str, figure: str) -> float | None:
     value = pl.col(column)
     for name in inner:
         value = value.struct.field(name)
-    found: Any = run.store.scan(run.resolve(step) or step, [column]).select(value.cast(pl.Float64).mean()).collect().item()
+    found: Any = run.store.scan(step, [column]).select(value.cast(pl.Float64).mean()).collect().item()
     return None if found is None else float(found)
 
 
@@ -65,7 +66,7 @@ def _query_overlap(run: Run, step: str) -> float | None:
     from synthkit.core.expr import compile_expression
 
     overlap = compile_expression("call.text | overlap(question)")
-    rows = run.store.scan(run.resolve(step) or step, ["call", "question"]).collect().to_dicts()
+    rows = run.store.scan(step, ["call", "question"]).collect().to_dicts()
     values = [float(overlap.evaluate(row, vars={})) for row in rows if row["call"] and row["call"]["name"]]
     return sum(values) / len(values) if values else None
 

@@ -99,7 +99,7 @@ class Run:
         """What became of every input row, by step."""
         from synthkit.inspect.ledger import ledger
 
-        return ledger(self.store, *(self._aliases.get(step, step) for step in steps))
+        return ledger(self.store, *map(self.node, steps))
 
     def tokens_per_second(self) -> float | None:
         """Generated tokens over the time in which completions came; None before there are any."""
@@ -121,7 +121,11 @@ class Run:
         """The step whose rows `run[table]` gives; None where it is a published table."""
         if table not in self:
             raise StoreError(f"{self.path} has no table {table!r}; {nearest(table, self.tables, 'tables')}")
-        return None if table in self.store.published_names() else self._aliases.get(table, table)
+        return None if table in self.store.published_names() else self.node(table)
+
+    def node(self, step: str) -> str:
+        """The step that holds a composite's rows; any other name stands for itself, also where a table is called so."""
+        return self._aliases.get(step, step)
 
     @property
     def _aliases(self) -> Mapping[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import StoreError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles of length that `lengths` shows."""
 _WIDTH = 120
+_FOLD = 96
+_TYPE_WIDTH = 60
 
 
 def counts(run: Run) -> str:
@@ -115,6 +118,11 @@ def samples(run: Run, table: str, count: int = 3, rows: Sequence[str] = ()) -> s
     return "\n\n".join(_row(values, run.columns(table)) for values in _plain(shown, run.columns(table)))
 
 
+def described(frame: pl.DataFrame, columns: Any) -> dict[str, str]:
+    """Rows as `samples` shows them, without their id, by id."""
+    return {values.pop("_id"): "\n".join(_fields(values, columns)) for values in _plain(frame, columns)}
+
+
 def _plain(frame: pl.DataFrame, columns: Any) -> list[dict[str, Any]]:
     from synthkit.core.types.arrow import decode
 
@@ -123,23 +131,47 @@ def _plain(frame: pl.DataFrame, columns: Any) -> list[dict[str, Any]]:
 
 
 def _row(values: dict[str, Any], columns: Any) -> str:
+    return "\n".join([f"_id: {values['_id']}", *_fields(values, columns)])
+
+
+def _fields(values: dict[str, Any], columns: Any) -> list[str]:
     import orjson
 
-    lines = [f"_id: {values['_id']}"]
+    lines = []
     for name in columns:
         value = values[name]
-        text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-        indented = "\n    ".join(text.splitlines())
-        lines.append(f"{name}:\n    {indented}" if "\n" in text or len(text) > _WIDTH else f"{name}: {text}")
-    return "\n".join(lines)
+        text = value if isinstance(value, str) else _json(value, orjson.dumps)
+        if "\n" not in text and len(name) + len(text) + 2 <= _FOLD:
+            lines.append(f"{name}: {text}")
+            continue
+        lines.append(f"{name}:")
+        for line in text.splitlines():
+            lines += wrap(line, _FOLD, initial_indent="    ", subsequent_indent="    ", drop_whitespace=True) or [""]
+    return lines
+
+
+def _json(value: Any, dumps: Callable[..., bytes]) -> str:
+    """On one line where it is short; a list with an item a line; else indented."""
+    short = dumps(value).decode()
+    if len(short) <= _FOLD - 20:
+        return short
+    if isinstance(value, list):
+        return "\n".join(f"- {dumps(item).decode()}" for item in value)
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {dumps(item).decode()}" for key, item in value.items())
+    return short
 
 
 def as_text(frame: pl.DataFrame) -> str:
-    """A frame as plain text: all rows, nothing cut but long texts; `-` where there is no value."""
+    """A frame as plain text: all rows, nothing cut but long texts; numbers to the right, empty where there is none."""
     import polars as pl
 
-    empty = [name for name, kind in frame.schema.items() if kind == pl.Null]
-    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in empty)
+    cells = {}
+    for name, kind in frame.schema.items():
+        values = ["" if value is None else str(value) for value in frame[name]]
+        width = max(map(len, [name, *values]))
+        numeric = kind.is_numeric()
+        cells[name.rjust(width) if numeric else name] = [v.rjust(width) if numeric else v for v in values]
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -148,11 +180,9 @@ def as_text(frame: pl.DataFrame) -> str:
         tbl_hide_dataframe_shape=True,
         tbl_hide_column_data_types=True,
         tbl_formatting="ASCII_BORDERS_ONLY_CONDENSED",
-        tbl_cell_numeric_alignment="RIGHT",
-        thousands_separator="",
     ):
-        lines = str(frame).splitlines()
-    return "\n".join(re.sub(r"\bnull(?= +\|$| {2,}\S| +\|)", "   -", line.rstrip()) for line in lines)
+        lines = str(pl.DataFrame(cells)).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _unit(type: Type) -> str:

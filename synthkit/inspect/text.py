@@ -17,7 +17,9 @@ _ALWAYS = {"input", "kept", "rows out"}
 def ledger_table(ledger: Mapping[str, StepCounts], reasons: int = 3) -> str:
     """input = kept + filtered + duplicate + failed + unused + pending; asked = accepted + rejected + pending."""
     counted = {name: _figures(counts) for name, counts in ledger.items()}
-    head = [name for name in (*_ROWS, "rows out", *_SAMPLES) if name in _ALWAYS or any(c[name] for c in counted.values())]
+    head = [
+        name for name in (*_ROWS, "rows out", *_SAMPLES) if name in _ALWAYS or any(c[name] for c in counted.values())
+    ]
     lines = [("step", *head, "reasons")]
     for name, counts in ledger.items():
         most = sorted(counts.reasons.items(), key=lambda each: (-each[1], each[0]))

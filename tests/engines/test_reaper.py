@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synthkit.engines.reaper import Reaper
+from synthkit.engines.reaper import Reaper, deaf_to_interrupts
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
@@ -70,8 +70,37 @@ def test_close_kills_what_is_left_and_can_be_repeated() -> None:
     assert child.wait(5) == -signal.SIGKILL
 
 
+def test_the_resource_tracker_is_spared() -> None:
+    from multiprocessing import resource_tracker
+
+    reaper = Reaper()
+    with reaper:
+        resource_tracker.ensure_running()
+    reaper.close()
+    tracker = resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]
+    assert alive(tracker)
+
+
 def test_children_that_ended_are_no_matter() -> None:
     reaper = Reaper()
     with reaper:
         assert subprocess.run(["true"], check=False).returncode == 0
     reaper.close()
+
+
+def test_a_child_does_not_hear_an_interrupt() -> None:
+    code = (
+        "import signal, time; signal.signal(signal.SIGINT, lambda *_: exit(3)); print('up', flush=True); time.sleep(60)"
+    )
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with deaf_to_interrupts():
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.3)
+        child.terminate()
+    assert child.returncode == -signal.SIGTERM

@@ -159,12 +159,14 @@ async def test_an_unknown_adapter_is_said_at_the_start(tiny: Path) -> None:
     await engine.close()
 
 
-async def test_a_dead_core_is_engine_dead_and_leaves_nothing(tiny: Path) -> None:
+async def test_a_core_ignores_ctrl_c_and_its_death_is_engine_dead(tiny: Path) -> None:
     engine = VllmConfig(vllm=str(tiny)).build({})
     assert isinstance(engine, VllmEngine)
     others = set(cores(os.getpid()))
     await engine.start()
     (core,) = set(cores(os.getpid())) - others
+    os.kill(core, signal.SIGINT)  # as a terminal does on Ctrl-C
+    assert (await engine.complete(request())).samples
     long = {"max_tokens": 900, "extra": {"ignore_eos": True}}
     work = [asyncio.create_task(engine.complete(request(str(i), role=long))) for i in range(16)]
     await asyncio.sleep(0.3)
