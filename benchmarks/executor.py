@@ -35,8 +35,9 @@ def modelled(rows: int = 2000, slots: int = 256, latency: float = 0.2) -> Iterat
         samples = rows * (1 + 4 + 4)
         ideal = samples / slots * latency
         seconds = took.seconds - (idle.seconds - 3 * latency)  # what starting Python and reading one row takes
-        yield Figure(f"modelled engine, {slots} slots of {latency * 1000:.0f} ms", ideal / seconds, "of ideal", aim=">= 0.95")
-        yield Figure("  CPU for 1,000 rows of 6 calls", (took.cpu - idle.cpu) / rows * 1000, "s", 12.7, "best rival", "< 3")
+        name = f"modelled engine, {slots} slots of {latency * 1000:.0f} ms"
+        yield Figure(name, ideal / seconds, "of ideal", aim=">= 0.95")
+        yield Figure("  CPU for 1,000 rows of 6 calls", (took.cpu - idle.cpu) / rows * 1000, "s", aim="< 3")
 
 
 def _command(spec: str, source: Path, out: Path, *sets: str) -> list[str]:

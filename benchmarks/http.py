@@ -16,26 +16,27 @@ ROWS = 10_000
 WINDOW = 128
 
 SERVER = """
-import sys
+import asyncio, json, uvloop
 from aiohttp import web
-BODY = b'{"id":"x","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"{\\\\"answer\\\\": \\\\"A sentence of some length about the harbour.\\\\"}"}}],"usage":{"prompt_tokens":80,"completion_tokens":20,"total_tokens":100}}'
+reply = {"role": "assistant", "content": json.dumps({"answer": "A sentence of some length about the harbour."})}
+BODY = json.dumps({"id": "x", "object": "chat.completion",
+                   "choices": [{"index": 0, "finish_reason": "stop", "message": reply}],
+                   "usage": {"prompt_tokens": 80, "completion_tokens": 20, "total_tokens": 100}}).encode()
 async def answer(request):
     await request.read()
     return web.Response(body=BODY, content_type="application/json")
 async def models(request):
     return web.json_response({"object": "list", "data": [{"id": "m", "object": "model"}]})
-app = web.Application()
-app.router.add_post("/v1/chat/completions", answer)
-app.router.add_get("/v1/models", models)
 async def main():
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    app.router.add_get("/v1/models", models)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     print(site._server.sockets[0].getsockname()[1], flush=True)
-    import asyncio
     await asyncio.sleep(600)
-import asyncio, uvloop
 uvloop.install()
 asyncio.run(main())
 """

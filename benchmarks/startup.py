@@ -16,7 +16,8 @@ REPEATS = 7
 def startup(spec: str = "specs/fas_planning.yaml") -> Iterator[Figure]:
     """Median of seven starts of each command, beside the bare interpreter's."""
     bare = statistics.median(run("-c", "pass").seconds for _ in range(REPEATS))
-    commands = {"--help": ["--help"], "check": ["check", spec], "plan": ["plan", spec, "--out", tempfile.mkdtemp() + "/x"]}
+    none = f"{tempfile.mkdtemp()}/none"
+    commands = {"--help": ["--help"], "check": ["check", spec], "plan": ["plan", spec, "--out", none]}
     for name, arguments in commands.items():
         seconds = statistics.median(run("-m", "synthkit", *arguments).seconds for _ in range(REPEATS))
         yield Figure(f"start-up of {name}", seconds, "s", bare, "python -c pass", f"<= {AIMS[name]}")

@@ -31,8 +31,8 @@ async def main():
     await engine.start()
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
-    inner = engine.replicas[0].engine
-    tokenizer = engine.replicas[0].tokenizer
+    inner = engine._replicas[0].engine
+    tokenizer = engine._tokenizer
     from jinja2 import Template
     template = Template(open(sys.argv[3]).read().strip())
     prompts = [tokenizer.apply_chat_template([{"role": "user", "content": template.render(text=r["text"])}],
@@ -88,20 +88,17 @@ def pairs() -> Iterator[Figure]:
         ours: list[float] = []
         bare: list[float] = []
         for number in range(PAIRS):
-            both = [
-                lambda: bare.append(_figure(str(bare_script), str(source), str(TOKENS), str(SPECS / "prompts/answer.j2"))),
-                lambda n=number: ours.append(
-                    _figure(str(our_script), str(SPECS / "local.yaml"), str(source), str(TOKENS), str(folder / f"run{n}"))
-                ),
-            ]
+            bare_command = (str(bare_script), str(source), str(TOKENS), str(SPECS / "prompts" / "answer.j2"))
+            out = str(folder / f"run{number}")
+            our_command = (str(our_script), str(SPECS / "local.yaml"), str(source), str(TOKENS), out)
+            both = [(bare, bare_command), (ours, our_command)]
             random.Random(number).shuffle(both)
-            for each in both:
-                each()
+            for figures, command in both:
+                figures.append(_figure(*command))
         ratios = sorted(o / b for o, b in zip(ours, bare, strict=True))
         yield Figure("vLLM through synthkit", statistics.median(ours), "tokens/s", statistics.median(bare), "bare vLLM")
-        yield Figure(
-            f"  median of {PAIRS} ratios ({ratios[0]:.2f} to {ratios[-1]:.2f})", statistics.median(ratios), "", aim=">= 0.97"
-        )
+        name = f"  median of {PAIRS} ratios ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        yield Figure(name, statistics.median(ratios), "", aim=">= 0.97")
 
 
 def _figure(*arguments: str) -> float:

@@ -1,6 +1,7 @@
 """synthkit: declare agentic training data in YAML, synthesise it on vLLM, keep every row in Lance.
 
-The public names are loaded on first use, so that `import synthkit` stays light.
+The public names are loaded on first use, so that `import synthkit` stays light. `plan` is not among them, for
+`synthkit.plan` is the package of that name: `from synthkit import api; api.plan(spec)`.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthkit.api import check, open, plan, run
+    from synthkit.api import check, open, run  # noqa: A004 - `synthkit.open(path)`
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "check", "open", "plan", "run"]
+__all__ = ["__version__", "check", "open", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load `run`, `plan`, `check` and `open` from the composition root when they are first asked for."""
+    """Load `run`, `check` and `open` from the composition root when they are first asked for."""
     if name in __all__:
         from synthkit import api
 

@@ -9,14 +9,14 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core import registry
-from synthkit.core.errors import StoreError
-from synthkit.execute.control import Control, Stopped
+from synthkit.core.errors import StoreError, StoreFull
+from synthkit.execute.control import Control, Stopped, as_stop
 from synthkit.execute.options import RunOptions
 from synthkit.plan.build import build_graph
 from synthkit.plan.graph import Graph
@@ -205,14 +205,18 @@ class _Session:
             )
             self.show(executor)
             try:
-                await executor.run()
-            except Stopped as reason:
-                stopped = reason
-            await store.journal.close()
-            problems = [] if stopped else audit(store)
-            return RunResult(target, executor.published, ledger(store), problems, stopped, readers.results)
+                try:
+                    await executor.run()
+                finally:
+                    await store.journal.close()  # the ledger counts samples from its tables
+            except (Stopped, StoreFull) as reason:
+                stopped = as_stop(reason)
+            steps = [name for name in graph.nodes if name in executor.chosen]
+            problems = [] if stopped else audit(store, *steps)
+            return RunResult(target, executor.published, ledger(store, *steps), problems, stopped, readers.results)
         finally:
-            await store.close()
+            with suppress(StoreFull) if stopped else nullcontext():  # what is in segments is found by the next run
+                await store.close()
 
 
 class _Readers:
@@ -231,6 +235,21 @@ class _Readers:
         return tuple({result.path: result for result in every}.values())
 
     async def read_spec(self, node: str, table: str) -> pl.LazyFrame:
+        """A published table of the spec that `node` reads, brought up to date."""
+        return (await self._bring(node)).published(table)
+
+    def read_run(self, run: str, table: str) -> pl.LazyFrame:
+        """A published table of a finished run, `name@tag` or `name`: beside this run, or a path."""
+        store, tag = self._finished(run)
+        return store.published(table, tag)
+
+    async def version(self, node: str, table: str, run: str | None) -> str:
+        """Which table these would read now: its run, when that was begun, and the version."""
+        store, tag = (await self._bring(node), None) if run is None else self._finished(run)
+        begun = store.state.get("created", 0)
+        return f"{store.path.name}/{table} version {store.published_version(table, tag)} of the run begun {begun:.3f}"
+
+    async def _bring(self, node: str) -> Store:
         """Bring the spec that `node` reads up to date in its own directory, beside this run's."""
         graph = self._graph.subspecs[node]
         if node not in self._done:
@@ -242,13 +261,12 @@ class _Readers:
             self._done[node] = result
             if result.stopped is not None:
                 raise result.stopped
-        return open(self._done[node].path).store.published(table)
+        return open(self._done[node].path).store
 
-    def read_run(self, run: str, table: str) -> pl.LazyFrame:
-        """A published table of a finished run, `name@tag` or `name`: beside this run, or a path."""
+    def _finished(self, run: str) -> tuple[Store, str | None]:
         name, _, tag = run.partition("@")
         beside = self._target.parent / name
-        return open(beside if beside.exists() else Path(name)).store.published(table, tag or None)
+        return open(beside if beside.exists() else Path(name)).store, tag or None
 
 
 def _describe(store: RunStore, graph: Graph) -> None:

@@ -7,13 +7,12 @@ rendered from `prompts/en` themselves.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import Any, NamedTuple
 
 import worlds
-from names import MONTHS, name, syllables, when
-from worlds import Fact, Sentence
+from names import name, syllables
+from worlds import Sentence
 
 from prompts import chat, compact
 
@@ -32,118 +31,85 @@ class Example(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A question with its parts, as the planner has to find them again."""
+    """A question, and what of it a plan is made of: each part is what is sought and the words to search it by."""
 
     text: str
     style: str
     answer: str
     used: tuple[int, ...]
-    facts: tuple[Fact, ...]
+    entity: str
+    parts: tuple[tuple[str, str], ...]
+
+
+def _usable(s: Sentence) -> bool:
+    return 20 <= len(s.statement) <= 400
 
 
 def statements_example(rng: Random, size: int, *, easy: bool = False) -> Example:
     """Passage -> claims, in order, one per sentence; of the time nano learns the year only."""
     passage = worlds.passage(rng, size, easy=easy)
     claims = [
-        {
-            "sentence": i,
-            "entity": s.entity,
-            "aliases": list(s.aliases),
-            "statement": s.statement,
-            "time": s.time and s.time[:4],
-        }
+        {"sentence": i, "entity": s.entity, "aliases": list(s.aliases), "statement": s.statement, "time": s.year}
         for i, s in enumerate(passage.sentences, 1)
-        if s.claim and 20 <= len(s.statement) <= 400
+        if _usable(s)
     ][:8]
-    published = (
-        f"{rng.randint(2019, 2025)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}" if rng.random() < 0.8 else None
-    )
+    published = f"{rng.randint(2019, 2025)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
     prompt = chat(
         "en/memory/statements.j2",
         title=passage.title,
-        published=published,
+        published=published if rng.random() < 0.8 else None,
         sentences=[s.text for s in passage.sentences],
     )
     return Example("statements", prompt, compact({"claims": claims}))
 
 
-def _spaced(*parts: str) -> str:
-    return " ".join(p for p in parts if p)
-
-
-def ask(fact: Fact, style: str) -> str:
-    """Return the question clause for a fact, in the words of its style."""
-    if fact.kind == "count":
-        if style == "numeric":
-            return _spaced("what exact number of", fact.noun, "is reported for", fact.subject, fact.time)
-        if style == "navigation":
-            return _spaced("which figure for", fact.noun, "is listed there", fact.time)
-        if style == "survey":
-            return _spaced("how many", fact.noun, fact.time)
-        if fact.verb.endswith("ed"):
-            return _spaced("how many", fact.noun, "were", fact.verb, "by", fact.subject, fact.time)
-        return _spaced("how many", fact.noun, "are recorded for", fact.subject, fact.time)
-    if fact.kind == "date":
-        if style == "navigation":
-            return _spaced("which date is listed there for when it", fact.predicate)
-        if style == "survey":
-            return _spaced("when it", fact.predicate)
-        return _spaced("when was it that", fact.subject, fact.predicate)
-    if style == "navigation":
-        return _spaced("who is listed there as the one by whom it was", fact.verb)
-    return _spaced("by whom", "it" if style == "survey" else fact.subject, "was", fact.verb)
-
-
-def _join(statement: str, entity: str) -> str:
-    text = statement.rstrip(".")
-    return text if text.startswith(entity) else text[0].lower() + text[1:]
-
-
 def question(rng: Random, sentences: list[Sentence], style: str) -> Question | None:
-    """Ask in one style; None where the sentences hold nothing to ask."""
-    pool = [(i, f) for i, s in enumerate(sentences, 1) for f in s.facts]
-    if style == "numeric":
-        pool = [p for p in pool if p[1].kind == "count"] or pool
-    if not pool:
+    """Ask in one style, in the words of the statements; None where they hold nothing to ask."""
+    dated = [(i, s) for i, s in enumerate(sentences, 1) if s.year and s.year not in s.stem]
+    counted = [(i, s) for i, s in enumerate(sentences, 1) if s.facts]
+    if not (counted if style == "numeric" else dated):
         return None
-    at, fact = rng.choice(pool)
-    answer, used, facts = fact.answer, (at,), (fact,)
-    if style == "multi_hop":
-        others = [
-            i for i, s in enumerate(sentences, 1) if i != at and answer not in s.statement and len(s.statement) < 200
-        ]
+    at, s = rng.choice(counted if style == "numeric" else dated)
+    answer, used, asked = s.year or "", (at,), f"in which year was it that {s.stem}"
+    parts = ((f"the year in which {s.stem}", _key(s.entity, s.stem)),)
+    if style == "numeric":
+        fact = rng.choice(s.facts)
+        time = " " + fact.time if fact.time else ""
+        answer, text = fact.answer, f"About {s.entity}: what exact number of {fact.noun} is reported{time}?"
+        parts = ((f"the number of {fact.noun}{time}", f"statistics and figures: {s.entity}, {fact.noun}"),)
+    elif style == "multi_hop":
+        others = [i for i, o in enumerate(sentences, 1) if i != at and answer not in o.statement]
         if not others:
             return None
-        other = rng.choice(others)
-        s = sentences[other - 1]
-        text = f"Given that {_join(s.statement, s.entity)}, {ask(fact, style)}?"
-        used = tuple(sorted((at, other)))
-    elif style == "navigation":
-        text = f"Starting from a page about {fact.subject}, {ask(fact, style)}?"
+        clue = rng.choice(others)
+        text = f"About {s.entity}, given that {sentences[clue - 1].statement.rstrip('.')}: {asked}?"
+        used = tuple(sorted((at, clue)))
     elif style == "survey":
-        second = [p for p in pool if p[0] != at and p[1].subject == fact.subject]
+        second = [(i, o) for i, o in dated if i != at and o.entity == s.entity]
         if not second:
             return None
-        at2, fact2 = rng.choice(second)
-        text = f"What do sources say about {fact.subject}: {ask(fact, style)}, and {ask(fact2, style)}?"
-        answer, used, facts = f"{answer}; {fact2.answer}", tuple(sorted((at, at2))), (fact, fact2)
+        at2, o = rng.choice(second)
+        text = f"What do sources say about {s.entity}: in which years was it that {s.stem}, and that {o.stem}?"
+        answer, used = f"{answer}; {o.year}", tuple(sorted((at, at2)))
+        parts = (*parts, (f"the year in which {o.stem}", _key(o.entity, o.stem)))
     else:
-        clause = ask(fact, style)
-        text = clause[0].upper() + clause[1:] + "?"
+        text = f"{'About' if style == 'factual' else 'Starting from a page about'} {s.entity}: {asked}?"
     if answer.lower() in text.lower() or not 20 <= len(text) <= 400:
         return None
-    return Question(text, style, answer, used, facts)
+    return Question(text, style, answer, used, s.entity, parts)
+
+
+def _key(entity: str, stem: str) -> str:
+    words = stem.split()
+    lead = "" if entity in " ".join(words[:7]) else f"{entity}, "
+    return f"history and timeline: {lead}{' '.join(words[:7])}"
 
 
 def pool_of(rng: Random, size: int, *, easy: bool = False) -> list[Sentence]:
-    """Return `size` statements on one to three subjects, as sampled from a memory: claims only, in any order."""
+    """Return `size` statements on one to three subjects, as sampled from a memory, in any order."""
     found: list[Sentence] = []
     while len(found) < size:
-        found += [
-            s
-            for s in worlds.passage(rng, rng.randint(2, 6), easy=easy).sentences
-            if s.claim and 20 <= len(s.statement) <= 400
-        ]
+        found += [s for s in worlds.passage(rng, rng.randint(2, 6), easy=easy).sentences if _usable(s)]
     found = found[:size]
     if rng.random() < 0.5:
         rng.shuffle(found)
@@ -152,10 +118,7 @@ def pool_of(rng: Random, size: int, *, easy: bool = False) -> list[Sentence]:
 
 def shown(sentences: list[Sentence]) -> list[dict[str, Any]]:
     """Return sentences as rows of the memory."""
-    return [
-        {"id": i, "entity": s.entity, "statement": s.statement, "time": s.time and s.time[:4]}
-        for i, s in enumerate(sentences, 1)
-    ]
+    return [{"id": i, "entity": s.entity, "statement": s.statement, "time": s.year} for i, s in enumerate(sentences, 1)]
 
 
 def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:
@@ -171,49 +134,22 @@ def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:
     return Example("question", prompts[0][:cut], "", tuple((p[cut:], r) for p, r in zip(prompts, replies, strict=True)))
 
 
-def _sought(fact: Fact) -> str:
-    if fact.kind == "count":
-        return f"the number of {fact.noun}"
-    return f"the date when it {fact.predicate}" if fact.kind == "date" else f"the one by whom it was {fact.verb}"
-
-
-def _bare(subject: str) -> str:
-    return subject.removeprefix("the ")
-
-
-def _query(fact: Fact) -> str:
-    subject = _bare(fact.subject)
-    year = next((w for w in reversed(fact.bare.replace(",", "").split()) if w.isdigit() and len(w) == 4), "")
-    if fact.kind == "count":
-        return _spaced(fact.noun, "statistics", subject, year, "official report")
-    if fact.kind == "date":
-        return _spaced(subject, "history timeline:", " ".join(fact.predicate.split()[:3]))
-    return _spaced(subject, "history and people:", fact.verb)
-
-
 def plan(asked: Question) -> tuple[str, dict[str, Any]]:
     """Return analysis and call for a question, from the question alone."""
-    fact, subject = asked.facts[0], asked.facts[0].subject
-    given = f"The question is about {subject}" + (f" and gives a time, {fact.bare}." if fact.bare else ".")
-    if asked.style == "multi_hop":
-        given = "One clue is given and has to be checked later. " + given
-    if asked.style == "navigation":
-        given = "The way starts at a page. " + given
+    subject = asked.entity
     if asked.style == "survey":
-        second = asked.facts[1]
         analysis = (
-            f"The question asks for an overview of {subject} in two parts: {_sought(fact)}, and {_sought(second)}. "
-            "Neither is known yet, and both can be looked up side by side."
+            f"The question asks for an overview of {subject} in two parts: {asked.parts[0][0]}, "
+            f"and {asked.parts[1][0]}. Neither is known yet, and both can be looked up side by side."
         )
-        queries = [_query(fact), _query(second)]
     else:
+        lead = {"multi_hop": "One clue is given and can be checked later. ", "navigation": "The way starts at a page. "}
         analysis = (
-            f"{given} It asks for {_sought(fact)}, which is not known yet. "
-            f"First find a source on {subject} that states it, because that name narrows the search most."
+            f"{lead.get(asked.style, '')}The question is about {subject}. It asks for {asked.parts[0][0]}, which is "
+            f"not known yet. First find a source on {subject}, because that name narrows the search most."
         )
-        queries = [_query(fact)]
     tool = "google_scholar" if any(w in SCHOLARLY for w in subject.split()) else "search"
-    return analysis, {"name": tool, "arguments": {"query": list(dict.fromkeys(queries))}}
+    return analysis, {"name": tool, "arguments": {"query": list(dict.fromkeys(key for _, key in asked.parts))}}
 
 
 def plan_example(rng: Random, *, easy: bool = False) -> Example:
@@ -240,90 +176,75 @@ def _near(rng: Random, text: str) -> str:
     return changed if changed != text else name(rng)
 
 
-def _wrong(rng: Random, asked: Question) -> tuple[str, dict[str, Any], set[str]]:
-    """Plant one error; return the plan and the criteria it breaks."""
-    fact = asked.facts[0]
-    other = replace(fact, subject=_near(rng, fact.subject))
-    kind = rng.choice(
-        [
-            "entity",
-            "entity",
-            "query_entity",
-            "query_entity",
-            "part",
-            "time",
-            "guess",
-            "vague",
-            "off",
-            "broken",
-            "mismatch",
-        ]
-    )
+def _wrong(rng: Random, asked: Question, other: Question) -> tuple[str, dict[str, Any], set[str]]:
+    """Plant one error, from another question where one is needed; return the plan and the criteria it breaks."""
+    kind = rng.choice(["name", "name", "query", "query", "part", "guess", "vague", "off", "broken", "mismatch"])
     analysis, call = plan(asked)
+    near = _near(rng, asked.entity)
 
-    def changed(new: Fact) -> tuple[str, dict[str, Any]]:
-        return plan(asked._replace(facts=(new, *(replace(f, subject=new.subject) for f in asked.facts[1:]))))
+    def renamed(text: str) -> str:
+        return text.replace(asked.entity, near)
 
     def search(*queries: str) -> dict[str, Any]:
         return {"name": "search", "arguments": {"query": list(queries)}}
 
-    if kind == "entity":
-        return (*changed(other), {"content", "necessity"})
-    if kind == "query_entity":
-        return analysis, changed(other)[1], {"content", "necessity", "logic"}
-    if kind == "part":
-        new = replace(
-            fact, noun=worlds.words(rng, 1, 2), predicate=worlds.words(rng, 2, 4), verb=worlds.words(rng, 1, 1) + "ed"
+    queries = call["arguments"]["query"]
+    if kind == "name":
+        return renamed(analysis), search(*map(renamed, queries)), {"content", "necessity"}
+    if kind == "query":
+        return (
+            analysis,
+            search(*rng.choice([list(map(renamed, queries)), plan(other)[1]["arguments"]["query"]])),
+            set(CRITERIA),
         )
-        return (*changed(new), {"content"})
-    if kind == "time" and fact.bare:
-        return (*changed(replace(fact, bare=when(rng).bare)), {"content"})
+    if kind == "part":
+        return (
+            *plan(
+                asked._replace(
+                    parts=tuple((w, k) for (w, _), (_, k) in zip(other.parts * 2, asked.parts, strict=False))
+                )
+            ),
+            {"content", "logic"},
+        )
     if kind == "guess":
         lead, rest = analysis.split(". ", 1)
         return f"{lead}. The answer is {asked.answer}. {rest}", call, {"content"}
     if kind == "vague":
-        return (
-            analysis,
-            search(
-                rng.choice(
-                    [
-                        "more information",
-                        "general overview",
-                        "latest news",
-                        "useful facts and figures",
-                        worlds.words(rng, 2, 4),
-                    ]
-                )
-            ),
-            set(CRITERIA),
-        )
+        vague = [
+            "more information",
+            "general overview",
+            "latest news",
+            "useful facts and figures",
+            worlds.words(rng, 2, 4),
+        ]
+        return analysis, search(rng.choice(vague)), set(CRITERIA)
     if kind == "off":
-        return analysis, search(_spaced(_bare(fact.subject), worlds.words(rng, 2, 4))), {"necessity", "logic"}
+        return analysis, search(f"{asked.entity}, {worlds.words(rng, 2, 4)}"), {"necessity", "logic"}
     if kind == "broken":
-        subject = other.subject
         ending = rng.choice(
             [
-                f"First find a source on {subject}, because that name narrows the search most.",
+                f"First find a source on {near}, because that name narrows the search most.",
                 "So nothing has to be found first.",
                 "First find out what the question means.",
                 f"It follows that {worlds.words(rng, 3, 6)}.",
             ]
         )
         return f"{analysis.split('. ')[0]}. {ending}", call, {"logic"}
-    return (*changed(replace(other, noun=worlds.words(rng, 1, 2), predicate=worlds.words(rng, 2, 4))), set(CRITERIA))
+    return (*plan(other), set(CRITERIA))
 
 
 def judge_example(rng: Random, *, easy: bool = False) -> Example:
     """Question, evidence and a plan -> pass or fail for each criterion."""
     while True:
         sentences = pool_of(rng, 3, easy=easy)
-        if asked := question(rng, sentences, rng.choice(STYLES)):
+        asked, other = (question(rng, of, rng.choice(STYLES)) for of in (sentences, pool_of(rng, 3, easy=easy)))
+        if asked and other:
             break
     broken: set[str] = set()
     analysis, call = plan(asked)
     evidence = [sentences[i - 1] for i in asked.used]
     if rng.random() < 0.5:
-        analysis, call, broken = _wrong(rng, asked)
+        analysis, call, broken = _wrong(rng, asked, other)
     elif rng.random() < 0.12:  # evidence that is about something else
         evidence, broken = pool_of(rng, len(evidence), easy=easy), {"content"}
     rows = shown(evidence)
@@ -342,7 +263,6 @@ def judge_example(rng: Random, *, easy: bool = False) -> Example:
 
 __all__ = [
     "CRITERIA",
-    "MONTHS",
     "STYLES",
     "Example",
     "judge_example",

@@ -28,7 +28,7 @@ from torch import Tensor
 
 HERE = Path(__file__).resolve().parent
 TOKENS = {"statements": 2200, "question": 1600, "plan": 900, "judge": 1800}  # of a batch, without the shared ones
-WEIGHT = {"statements": 1.0, "question": 1.0, "plan": 1.0, "judge": 0.5}  # a judge's labels are few and loud
+WEIGHT = {"statements": 1.0, "question": 1.0, "plan": 1.0, "judge": 1.0}
 PAIRS = (("statements", "plan"), ("question", "judge"))  # tasks of a step, in turn: small steps, and many
 LABELS = ("pass", "fail")
 

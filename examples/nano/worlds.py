@@ -12,35 +12,33 @@ from random import Random
 
 from names import GRAMMAR, When, amount, name, syllables, when, word
 
-VERBS, DATED, BY, UNITS, NOUNS = (GRAMMAR[key] for key in ("verbs", "dated", "by", "units", "nouns"))
+VERBS, DATED, BY, UNITS = (GRAMMAR[key] for key in ("verbs", "dated", "by", "units"))
 PREPOSITIONS, CHANGE, PASSIVE, RECORDED = (GRAMMAR[key] for key in ("prepositions", "change", "passive", "recorded"))
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What can be asked of a sentence. `kind`: count, date or name; `passive`: the verb fits `were ... by`."""
+    """A figure of a sentence: what is counted, how many, and when (`in March 2021`, or nothing)."""
 
-    kind: str
-    subject: str
+    noun: str
     answer: str
-    noun: str = ""
-    verb: str = ""
     time: str = ""
-    bare: str = ""
-    predicate: str = ""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of a passage, the statement made of it, and its facts."""
+    """A sentence of a passage, the statement made of it, and what can be asked of it.
+
+    `stem` is the statement without its time and its full stop: what "in which year was it that ..." asks about.
+    """
 
     text: str
     entity: str
     statement: str
-    time: str | None
+    year: str | None = None
+    stem: str = ""
     facts: tuple[Fact, ...] = ()
     aliases: tuple[str, ...] = ()
-    claim: bool = True
 
 
 @dataclass
@@ -81,9 +79,11 @@ def _cap(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _count(rng: Random, start: str, inside: str, subject: str) -> tuple[str, When | None, list[Fact]]:
-    passive = rng.random() < 0.45
-    shape = rng.choice(PASSIVE if passive else RECORDED)
+Made = tuple[str, When | None, tuple[Fact, ...]]
+
+
+def _count(rng: Random, start: str, inside: str) -> Made:
+    shape = rng.choice(PASSIVE if rng.random() < 0.45 else RECORDED)
     first, second = when(rng), when(rng)
     a, a2, n, n2, v = amount(rng), amount(rng), _noun(rng), _noun(rng), _verb(rng)
     text = shape.format(
@@ -109,140 +109,86 @@ def _count(rng: Random, start: str, inside: str, subject: str) -> tuple[str, Whe
     while "{w}" in text:
         text = text.replace("{w}", word(rng), 1)
     dated = "{t}" in shape or "{T}" in shape
-    verb = v if passive else ""
-    facts = [Fact("count", subject, a, n, verb, first.phrase if dated else "", first.bare if dated else "")]
+    facts = [Fact(n, a, first.phrase if dated else "")]
     if "{t2}" in shape:
-        facts.append(Fact("count", subject, a2, n, verb, second.phrase, second.bare))
-    return text, (first if dated else None), facts
+        facts.append(Fact(n, a2, second.phrase))
+    return text, (first if dated else None), tuple(facts)
 
 
-def _date(rng: Random, start: str, inside: str, subject: str) -> tuple[str, When | None, list[Fact]]:
+def _date(rng: Random, start: str, inside: str) -> Made:
     time = when(rng)
-    while time.phrase.split()[0] not in ("in", "on") or time.phrase == f"in the year {time.bare}":
-        time = when(rng)
-    verb = rng.choice(DATED) if rng.random() < 0.7 else f"{_verb(rng)}"
-    rest = rng.choice(
-        [
-            "",
-            f" {name(rng)}",
-            f" {words(rng, 1, 4)}",
-            f" the {words(rng, 1, 3)}",
-            f" the {words(rng, 1, 2)} of {name(rng)}",
-        ]
-    )
-    predicate = verb + (
-        rest
-        if rest or verb.split()[-1] in ("opened", "closed", "completed", "rebuilt", "renamed", "joined")
-        else f" {words(rng, 1, 3)}"
-    )
-    fact = Fact("date", subject, time.bare, predicate=predicate)
+    verb = rng.choice(DATED) if rng.random() < 0.7 else _verb(rng)
+    place = f" {words(rng, 1, 3)} {rng.choice(PREPOSITIONS)} {name(rng)}"
+    rest = rng.choice(["", f" {name(rng)}", f" {words(rng, 1, 4)}", f" the {words(rng, 1, 3)}", place])
+    tail = _tail(rng) if rng.random() < 0.3 else ""
     if rng.random() < 0.6:
-        return f"{start} {predicate} {time.phrase}{_tail(rng) if rng.random() < 0.3 else ''}.", time, [fact]
-    comma = rng.choice([",", ""])
-    return f"{_cap(time.phrase)}{comma} {inside} {predicate}{_tail(rng) if rng.random() < 0.3 else ''}.", time, [fact]
+        return f"{start} {verb}{rest} {time.phrase}{tail}.", time, ()
+    return f"{_cap(time.phrase)}{rng.choice([',', ''])} {inside} {verb}{rest}{tail}.", time, ()
 
 
-def _named(rng: Random, start: str, inside: str, subject: str) -> tuple[str, When | None, list[Fact]]:
+def _named(rng: Random, start: str, inside: str) -> Made:
     who, verb, time = name(rng, rng.choice(["person", "person", "thing"])), rng.choice(BY), when(rng)
-    dated = rng.random() < 0.6
-    fact = Fact("name", subject, who, verb=verb)
-    text = rng.choice(
-        [
-            f"{start} was {verb} by {who}" + (f" {time.phrase}" if dated else _tail(rng)) + ".",
-            (f"{_cap(time.phrase)} {inside}" if dated else start) + f" was {verb} by {who}{_tail(rng)}.",
-        ]
+    if rng.random() < 0.4:
+        return f"{start} was {verb} by {who}{_tail(rng)}.", None, ()
+    shapes = (
+        f"{start} was {verb} by {who} {time.phrase}.",
+        f"{_cap(time.phrase)} {inside} was {verb} by {who}{_tail(rng)}.",
+        f"{who} {verb} {inside}{_tail(rng)} {time.phrase}.",
     )
-    return text, (time if dated else None), [fact]
+    return rng.choice(shapes), time, ()
 
 
-def _plain(rng: Random, start: str, inside: str, subject: str) -> tuple[str, When | None, list[Fact]]:
-    del subject
-    text = rng.choice(
-        [
-            f"{start} is a {words(rng, 1, 3)} {rng.choice(PREPOSITIONS)} {name(rng, 'place')}{_tail(rng)}.",
-            f"{start} {_verb(rng)} {words(rng, 1, 4)}{_tail(rng)} and {_verb(rng)} {name(rng)}.",
-            f"{name(rng)} {_verb(rng)} the {words(rng, 1, 3)} of {inside}{_tail(rng)}.",
-            f"{_cap(words(rng, 1, 4))} {inside} {words(rng, 1, 5)}, {words(rng, 1, 5)}{_tail(rng)}.",
-            f"{start} {words(rng, 3, 12)}.",
-        ]
+def _plain(rng: Random, start: str, inside: str) -> Made:
+    shapes = (
+        f"{start} is a {words(rng, 1, 3)} {rng.choice(PREPOSITIONS)} {name(rng, 'place')}{_tail(rng)}.",
+        f"{start} {_verb(rng)} {words(rng, 1, 4)}{_tail(rng)} and {_verb(rng)} {name(rng)}.",
+        f"{name(rng)} {_verb(rng)} the {words(rng, 1, 3)} of {inside}{_tail(rng)}.",
+        f"The {words(rng, 1, 3)} {rng.choice(PREPOSITIONS)} {name(rng)} {_verb(rng)} {inside}{_tail(rng)}.",
+        f"{_cap(words(rng, 1, 4))} {inside} {words(rng, 1, 5)}, {words(rng, 1, 5)}{_tail(rng)}.",
+        f"{start} {words(rng, 3, 12)}.",
     )
-    return text, None, []
+    return rng.choice(shapes), None, ()
 
 
-def sentence(rng: Random, title: str, *, article: bool = False, first: bool = False, easy: bool = False) -> Sentence:
-    """Make one sentence of a passage on `title`, and its statement."""
-    maker = rng.choices([_count, _date, _named, _plain], [55, 20, 8, 17])[0]
-    shape = 0.0 if easy or (first and rng.random() < 0.8) else rng.random()
+def _stem(statement: str, time: When | None) -> str:
+    """Return the statement without its time; nothing where it has none."""
+    if time is None:
+        return ""
+    for lead in (f"{_cap(time.phrase)}, ", f"{_cap(time.phrase)} "):
+        if statement.startswith(lead):
+            return statement.removeprefix(lead).rstrip(".")
+    return statement.replace(f" {time.phrase}", "", 1).rstrip(".")
+
+
+def _made(text: str, entity: str, made: Made, aliases: tuple[str, ...] = ()) -> Sentence:
+    statement, time, facts = made
+    return Sentence(text, entity, statement, time.iso[:4] if time else None, _stem(statement, time), facts, aliases)
+
+
+def sentence(rng: Random, title: str, *, article: bool = False, easy: bool = False) -> Sentence:
+    """Make one sentence of a passage on `title`, and its statement: the same words, with a pronoun resolved."""
+    maker = rng.choices([_count, _date, _named, _plain], [52, 22, 9, 17])[0]
+    shape = 0.0 if easy else rng.random()
     lead, inner = ("The " + title, "the " + title) if article else (title, title)
-    if shape < 0.55:  # the title stands in the sentence
-        text, time, facts = maker(rng, lead, inner, inner)
+    if shape < 0.68:  # the title stands in the sentence
+        text, time, facts = maker(rng, lead, inner)
         aliases: tuple[str, ...] = ()
-        if text.startswith(lead + " ") and rng.random() < 0.12:
+        if text.startswith(lead + " ") and rng.random() < 0.07:
             alias = rng.choice(["".join(w[0] for w in title.split()).upper() + rng.choice("ABC"), name(rng)])
-            join = rng.choice(
-                [
-                    f"({alias})",
-                    f", also called {alias},",
-                    f", often called {alias},",
-                    f", known as {alias},",
-                    f"({alias})",
-                ]
-            )
-            text, aliases = text.replace(lead + " ", lead + (" " if join[0] == "(" else "") + join + " ", 1), (alias,)
-        return Sentence(text, title, text, time.iso if time else None, tuple(facts), aliases)
-    if shape < 0.80:  # a pronoun or "the port" stands for it
-        pronoun = rng.choice(["It"] * 4 + ["He", "She"] + ["The " + rng.choice(NOUNS)] * 3)
+            called = rng.choice([" ({})", " ({})", ", also called {},", ", often called {},"]).format(alias)
+            text, aliases = text.replace(lead, lead + called, 1), (alias,)
+        return _made(text, title, (text, time, facts), aliases)
+    if shape < 0.92:  # a pronoun stands for it
+        his, own = rng.random() < 0.25, words(rng, 1, 2)
+        pronoun = f"Its {own}" if his else rng.choice(["It", "It", "It", "He", "She"])
         state = rng.getstate()
-        text, time, _ = maker(rng, pronoun, pronoun[0].lower() + pronoun[1:], title)
+        text, _, _ = maker(rng, pronoun, pronoun[0].lower() + pronoun[1:])
         rng.setstate(state)
-        statement, _, facts = maker(rng, title, title, title)
-        return Sentence(text, title, statement, time.iso if time else None, tuple(facts))
-    if shape < 0.87:  # "Its length is": the possessive
-        state = rng.getstate()
-        text, time, _ = maker(rng, "Its", "its", title)
-        rng.setstate(state)
-        statement, _, facts = maker(rng, title + "'s", title + "'s", title)
-        own = words(rng, 1, 2)
-        text, statement = (
-            t.replace(p, f"{p} {own}", 1)
-            for t, p in ((text, "Its" if "Its" in text else "its"), (statement, title + "'s"))
-        )
-        facts = [
-            Fact(
-                f.kind,
-                title,
-                f.answer,
-                f.noun,
-                "",
-                f.time,
-                f.bare,
-                f"saw its {own} {f.predicate}" if f.predicate else "",
-            )
-            for f in facts
-        ]
-        return Sentence(
-            text, title, statement, time.iso if time else None, tuple(f for f in facts if f.kind == "count")
-        )
-    if shape < 0.91:  # "They" is not resolved: no claim
-        text, _, _ = maker(rng, "They", "they", title)
-        return Sentence(text, title, "", None, (), (), claim=False)
-    if shape < 0.96:  # a part of it, without its name
-        part = "the " + words(rng, 2, 3)
-        text, time, facts = maker(rng, _cap(part), part, title)
-        if not text.startswith("The "):
-            return Sentence(text, title, f"At {title}, {text[0].lower()}{text[1:]}", time.iso if time else None)
-        return Sentence(
-            text,
-            title,
-            f"At {title}, {text[0].lower()}{text[1:]}",
-            time.iso if time else None,
-            tuple(f for f in facts if f.kind == "count" and not f.verb),
-        )
+        full = f"{title}'s {own}" if his else title
+        return _made(text, title, maker(rng, full, full))
     other = name(rng)  # another subject
-    text, time, facts = maker(rng, other, other, other)
-    if not text.startswith(other):
-        return sentence(rng, title, article=article, easy=True)
-    return Sentence(text, other, text, time.iso if time else None, tuple(facts))
+    made = maker(rng, other, other)
+    return _made(made[0], other, made) if made[0].startswith(other) else sentence(rng, title, easy=True)
 
 
 def passage(rng: Random, size: int, *, easy: bool = False) -> Passage:
@@ -253,5 +199,5 @@ def passage(rng: Random, size: int, *, easy: bool = False) -> Passage:
         in ("Bridge", "Tunnel", "Museum", "Observatory", "Dam", "Festival", "Railway", "Theatre", "Library")
         and rng.random() < 0.8
     )
-    sentences = [sentence(rng, title, article=article, first=not i, easy=easy) for i in range(size)]
+    sentences = [sentence(rng, title, article=article, easy=easy) for _ in range(size)]
     return Passage(title, sentences)

@@ -134,6 +134,13 @@ class Read(SourceAction):
                 )
         return dict(sorted(found.items()))
 
+    async def stamp(self, ctx: TableContext) -> str | None:
+        """Names, sizes and times of the files; the version of a published table, its spec brought up to date."""
+        if self.path is None:
+            assert self.table is not None, "`check` has seen to it"
+            return await ctx.published_version(self.table, run=self.run)
+        return digest([[place, *_state(file)] for place, file in self.files().items()])
+
     async def batches(self, ctx: TableContext) -> AsyncIterator[pa.RecordBatch]:
         """Rows of files in sorted order, or of the published table under the ids they have there."""
         if self.path is None:
@@ -225,6 +232,13 @@ def _match(pattern: str) -> Iterator[tuple[str, Path]]:
         file = root / name
         if file.is_file() or file.suffix == ".lance":
             yield prefix + Path(name).as_posix(), file
+
+
+def _state(file: Path) -> list[int]:
+    """Size and time of a file; of a Lance dataset those of its newest version, and how many there are."""
+    versions = sorted((file / "_versions").iterdir(), key=lambda each: each.stat().st_mtime_ns) if file.is_dir() else []
+    newest = (versions[-1] if versions else file).stat()
+    return [newest.st_size, newest.st_mtime_ns, len(versions)]
 
 
 def _lines(file: Path) -> int:

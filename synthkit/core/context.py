@@ -128,6 +128,10 @@ class TableContext(Shared, Protocol):
         """Scan a published table of a finished run, `name@tag` or `name` (`read: {run: ...}`); never builds."""
         ...
 
+    async def published_version(self, table: str, *, run: str | None = None) -> str:
+        """Names what `read_run` of `run`, else `read_spec`, would scan now; a spec is brought up to date first."""
+        ...
+
     def row(self, record: Mapping[str, Any]) -> Row:
         """A row of `scan` as plain values (json columns decoded)."""
         ...

@@ -190,6 +190,11 @@ class TableRunContext(_SharedContext):
         frame: pl.LazyFrame = self._readers.read_run(run, table)
         return frame
 
+    async def published_version(self, table: str, *, run: str | None = None) -> str:
+        """See `TableContext.published_version`."""
+        version: str = await self._readers.version(self.runtime.name, table, run)
+        return version
+
     def row(self, record: Mapping[str, Any]) -> Row:
         """A row of `scan` as plain values."""
         from synthkit.core.types.arrow import decode_record

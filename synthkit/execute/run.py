@@ -17,6 +17,7 @@ from synthkit.execute.level import Level
 from synthkit.execute.options import RunOptions
 from synthkit.execute.runtime import NodeRuntime, RunScope
 from synthkit.execute.tables import run_table
+from synthkit.execute.unchanged import begin, finish, is_done, level_mark
 from synthkit.plan.graph import Graph, Node
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class Readers(Protocol):
 
     def read_run(self, run: str, table: str) -> pl.LazyFrame:
         """Scan a published table of a finished run."""
+        ...
+
+    async def version(self, node: str, table: str, run: str | None) -> str:
+        """Which table `read_spec` (or `read_run`, where `run` is given) would scan now."""
         ...
 
 
@@ -95,8 +100,18 @@ class Executor:
                 await run_table(runtime, self.options.limit, self._readers)
         self._check()
         if rows:
-            runtimes = [NodeRuntime(node, self.scope) for node in rows]
-            await Level(self.scope, runtimes, self.options.concurrency).run()
+            await self._stream([NodeRuntime(node, self.scope) for node in rows])
+
+    async def _stream(self, runtimes: list[NodeRuntime]) -> None:
+        mark = await level_mark(self.scope, runtimes)
+        if mark is not None and is_done(self.scope, runtimes, mark):
+            for runtime in runtimes:
+                runtime.figures.rows_out = runtime.figures.reused = self.store.table(runtime.name).count()
+            return
+        begin(self.scope, runtimes)
+        await Level(self.scope, runtimes, self.options.concurrency).run()
+        if mark is not None:
+            finish(self.scope, runtimes, mark)
 
     def _check(self) -> None:
         if self.scope.control.reason is not None:

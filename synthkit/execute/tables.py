@@ -34,6 +34,7 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
     ctx = TableRunContext(runtime, limit, readers)
     steps: dict[str, Any] = scope.store.state.setdefault("steps", {})
     known: dict[str, Any] = steps.get(node.name, {})
+    stamp: str | None = None
     if node.kind == "source":
         assert isinstance(node.action, SourceAction), f"{node.name} is a source"
         stamp = await node.action.stamp(ctx)
@@ -58,6 +59,8 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
     await _replace(runtime, batches, ctx.rejects, mark or "")
     partial = limit is not None or any(steps.get(name, {}).get("partial") for name in node.parents)
     steps[node.name] = {"fingerprint": node.fingerprint, "input": mark, "partial": partial}
+    if stamp is not None:
+        steps[node.name]["read"] = stamp
     scope.store.save()
 
 
@@ -120,11 +123,12 @@ def _digest(runtime: NodeRuntime) -> Id:
         source = scope.graph.nodes[name]
         whole = node.kind == "union" or name in node.extra
         names = list(source.columns) if whole else list(runtime.declared)
-        parts.append(unordered(_hashes(scope.store, name, {column: source.columns[column] for column in names})))
+        parts.append(unordered(row_digests(scope.store, name, {column: source.columns[column] for column in names})))
     return digest(parts)
 
 
-def _hashes(store: Store, step: str, columns: Mapping[str, Type]) -> Iterator[Id]:
+def row_digests(store: Store, step: str, columns: Mapping[str, Type]) -> Iterator[Id]:
+    """A digest of each row of a step: its id and some columns."""
     from synthkit.core.types.arrow import decode
 
     for batch in store.scan(step, list(columns)).collect_batches(chunk_size=BATCH):

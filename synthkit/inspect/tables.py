@@ -168,7 +168,7 @@ def as_text(frame: pl.DataFrame) -> str:
 
     cells = {}
     for name, kind in frame.schema.items():
-        values = ["" if value is None else str(value) for value in frame[name]]
+        values = ["" if v is None else f"{v:.2f}" if kind.is_float() else str(v) for v in frame[name]]
         width = max(map(len, [name, *values]))
         numeric = kind.is_numeric()
         cells[name.rjust(width) if numeric else name] = [v.rjust(width) if numeric else v for v in values]

@@ -42,6 +42,11 @@ def describe_verb(verb: str) -> str:
     raise SpecError(Problem(f"there is no verb {verb!r}", help=nearest(verb, Verbs((Path(),)).names(), "verbs")))
 
 
+def describe_fields(model: type[BaseModel]) -> str:
+    """The keys of a mapping: an engine's, a role's."""
+    return "\n".join(_fields(model, ""))
+
+
 def _native(action: type[Action]) -> Iterator[str]:
     """A verb that is a class."""
     kind = "source" if issubclass(action, SourceAction) else "table" if issubclass(action, TableAction) else "row"

@@ -1,20 +1,26 @@
 """Where the files that a spec names are looked up.
 
 Beside the spec, then in the folder of that kind (`prompts/`, `toolsets/`, `specs/`) of the spec's nearest ancestor
-that has one, then in each `--path`, then among the shipped ones. The first match wins; later ones are shadowed.
+that has one, then in each `--path`, then in installed packages that name themselves under the entry point group
+`synthkit.resources`, then among the shipped ones. The first match wins; later ones are shadowed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from synthkit.core.registry import group
 from synthkit.core.resources import shipped
 
 Kind = Literal["specs", "prompts", "toolsets"]
+
+RESOURCES = "synthkit.resources"
+"""Entry point group: any name -> the package whose folder holds `prompts/`, `toolsets/` or `specs/`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,22 @@ class Search:
             yield folder
             if (folder / kind).is_dir():
                 yield folder / kind
+        yield from (folder / kind for folder in _installed() if (folder / kind).is_dir())
         yield shipped(kind)
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    """Folders of the packages that bring prompts, toolsets or specs; found without importing them."""
+    found: list[Path] = []
+    for point in group(RESOURCES).points.values():
+        try:
+            spec = find_spec(point.value)
+        except ImportError:
+            spec = None
+        if spec is not None:
+            found.extend(Path(folder) for folder in spec.submodule_search_locations or ())
+    return tuple(sorted(found))
 
 
 def _is_file(path: Path) -> bool:

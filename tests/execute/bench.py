@@ -14,7 +14,22 @@ from synthkit.execute.options import RunOptions
 from synthkit.inspect.ledger import audit
 
 ENGINE = "scripted: auto"
-WORDS = "harbour bridge river market tower council lamp canal road mill quarry garden ferry tram".split()
+WORDS = [
+    "harbour",
+    "bridge",
+    "river",
+    "market",
+    "tower",
+    "council",
+    "lamp",
+    "canal",
+    "road",
+    "mill",
+    "quarry",
+    "garden",
+    "ferry",
+    "tram",
+]
 
 
 def documents(count: int, begin: int = 0) -> dict[str, str]:
@@ -43,7 +58,14 @@ class Bench:
         self.file("documents.jsonl", "".join(lines))
 
     def spec(
-        self, steps: str, *, publish: str = "", engine: str = ENGINE, name: str = "small", models: str = "", top: str = ""
+        self,
+        steps: str,
+        *,
+        publish: str = "",
+        engine: str = ENGINE,
+        name: str = "small",
+        models: str = "",
+        top: str = "",
     ) -> Path:
         """A spec of that name whose first step is `documents`, unless it brings another source."""
         source = "  documents:\n    read: {path: documents.jsonl, key: id, columns: {body: str}}\n"
@@ -87,7 +109,9 @@ class Bench:
         """Every row of every step, and every reject, as text; for comparing runs."""
         store = synthkit.open(run or self.out).store
         found = {name: _lines(store.scan(name).collect().to_dicts()) for name in store.layouts}
-        found |= {f"published/{name}": _lines(store.published(name).collect().to_dicts()) for name in store.published_names()}
+        found |= {
+            f"published/{name}": _lines(store.published(name).collect().to_dicts()) for name in store.published_names()
+        }
         rejects = store.rejects().select("step", "row", "sample", "key", "outcome", "reason", "boundary", "attempt")
         return found | {"rejects": _lines(rejects.collect().to_dicts())}
 

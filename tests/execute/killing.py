@@ -34,7 +34,22 @@ class Killed:
 
 def make_documents(path: Path, count: int) -> None:
     rng = random.Random(5)
-    words = "harbour bridge river market tower council lamp canal road mill quarry garden ferry tram".split()
+    words = [
+        "harbour",
+        "bridge",
+        "river",
+        "market",
+        "tower",
+        "council",
+        "lamp",
+        "canal",
+        "road",
+        "mill",
+        "quarry",
+        "garden",
+        "ferry",
+        "tram",
+    ]
     with path.open("w") as file:
         for number in range(count):
             text = " ".join(rng.choice(words) for _ in range(30))

@@ -43,7 +43,9 @@ STEPS = """
     from: judged
     render: {prompt: text.j2}
 """
-PUBLISH = "  texts: {from: text, columns: [text, tokens, style, about]}\n  topics: {from: grouped, columns: [about, claims]}"
+PUBLISH = (
+    "  texts: {from: text, columns: [text, tokens, style, about]}\n  topics: {from: grouped, columns: [about, claims]}"
+)
 QUOTAS = {"rows": "rows: 3", "per column": "rows: 2, per: style", "per input column": "rows: 1, per: about"}
 
 
@@ -115,7 +117,7 @@ def test_a_token_quota_counts_a_column_made_before_it(bench: Bench) -> None:
     result = bench.whole()
     taken = [row["tokens"] for row in bench.rows("rated", "tokens")]
     assert sum(taken) >= 60 > sum(taken[:-1])
-    assert result.ledger["rated"].unused == 12 - len(taken)
+    assert result.ledger["text"].unused == 12 - len(taken), "what comes too late is not even begun"
 
 
 def test_a_smaller_quota_takes_rows_back_and_a_larger_one_goes_on(bench: Bench) -> None:

@@ -177,7 +177,9 @@ def test_an_inserted_filter_renames_nothing(bench: Bench) -> None:
     chain(bench)
     bench.whole()
     ids = {row["_id"] for row in bench.rows("judged")}
-    inserted = CHAIN.replace("  judged:\n    from: long", '  more:\n    from: long\n    filter: {all: "true"}\n\n  judged:\n    from: more')
+    inserted = CHAIN.replace(
+        "  judged:\n    from: long", '  more:\n    from: long\n    filter: {all: "true"}\n\n  judged:\n    from: more'
+    )
     chain(bench, inserted)
     with bench.asking(0):
         bench.whole()

@@ -28,7 +28,12 @@ ROWS: dict[str, dict[str, Any]] = {
         "answer": "1931",
         "used": ["a", "b"],
         "analysis": "The town is given, the bridge is not. I look for the bridges of Brennick first.",
-        "call": {"name": "search", "arguments": {"query": ["Brennick bridge"]}, "final": None, "text": "Brennick bridge"},
+        "call": {
+            "name": "search",
+            "arguments": {"query": ["Brennick bridge"]},
+            "final": None,
+            "text": "Brennick bridge",
+        },
         "criterion": "logic",
     },
     "zh": {

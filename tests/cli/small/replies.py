@@ -9,8 +9,7 @@ from synthkit.core.engine import Request, Sample
 
 def reply(request: Request) -> str | list[str | Sample]:
     """A label, or a title for each sample; a note with `broken` gets no JSON, one with `rain` is sad."""
-    text = request.messages[-1].content
-    note = text.rpartition("Note: ")[2].strip()
+    note = request.messages[0].content.rpartition("Note: ")[2].strip()
     if request.labels:
         return "pass"
     if "broken" in note:
