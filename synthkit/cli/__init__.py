@@ -78,7 +78,7 @@ def main() -> None:
     from synthkit.core.errors import SynthkitError
 
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="synthkit", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -14,7 +14,7 @@ from synthkit.execute.options import RunOptions
 from synthkit.inspect.ledger import audit
 
 ENGINE = "scripted: auto"
-WORDS = [
+WORDS = ("harbour", "bridge", "river", "market", "tower", "council", "lamp", "canal", "road", "mill", "quarry", "ferry")
     "harbour",
     "bridge",
     "river",

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import synthkit
 from synthkit.core.errors import StoreError
 from synthkit.store.dataset import Dataset
 from synthkit.store.segment import Segment
 from synthkit.testing import FaultServer
 from tests.execute.bench import Bench, documents
-from tests.execute.killing import kill_runs
+from tests.execute.killing import SLOTS, kill_runs
 from tests.execute.test_quotas import every_step
 
 
@@ -111,7 +110,8 @@ def test_a_disk_full_at_any_write_and_then_again_leaves_the_same_tables(
 
 
 def test_a_full_disk_is_said_and_nothing_is_asked_twice(bench: Bench) -> None:
-    bench.spec("\n  asked:\n    from: documents\n    generate: {model: writer, prompt: ask.j2, out: {question: str(20..60)}}\n")
+    generate = "{model: writer, prompt: ask.j2, out: {question: str(20..60)}}"
+    bench.spec(f"\n  asked:\n    from: documents\n    generate: {generate}\n")
     with dying_disk(5):
         result = bench.run(concurrency=1)
     assert result.stopped is not None
@@ -126,17 +126,16 @@ def test_a_full_disk_is_said_and_nothing_is_asked_twice(bench: Bench) -> None:
 def test_killed_runs_come_to_the_same_tables() -> None:
     result = kill_runs(3, documents=60, seed=3, most=5.0)
     assert result.differences == []
-    assert result.twice <= 16 * result.kills, "at most what was on its way from the engine to the journal"
+    assert result.twice <= SLOTS * result.kills, "at most what was on its way from the engine to the journal"
     assert result.doubled == 0
-
 
 
 async def test_a_server_that_fails_in_every_way(bench: Bench) -> None:
     from synthkit import api
 
     bench.documents(documents(24))
-    steps = "\n  asked:\n    from: documents\n    generate: {model: writer, prompt: ask.j2, n: 2, out: {question: str(20..60), kind: a|b}}\n"
-    path = bench.spec(steps)
+    generate = "{model: writer, prompt: ask.j2, n: 2, out: {question: str(20..60), kind: a|b}}"
+    path = bench.spec(f"\n  asked:\n    from: documents\n    generate: {generate}\n")
     text = path.read_text()
 
     async def served(rate: float, name: str) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Tables do not depend on timing: one row at a time or all at once, fast replies or slow ones, with every kind of step."""
+"""Tables do not depend on timing: one row at a time or all at once, fast replies or slow ones, at every step."""
 
 import pytest
 

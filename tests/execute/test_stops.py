@@ -163,8 +163,10 @@ def test_retry_with_another_role_field_for_these_rows_only(bench: Bench) -> None
 
 
 def test_a_sample_that_never_parses_is_asked_again_once_and_set_aside(bench: Bench) -> None:
-    steps = "\n  asked:\n    from: documents\n    generate: {model: writer, prompt: ask.j2, n: 2, out: {question: str(20..60)}}\n"
-    bench.spec(steps, engine="scripted: auto, faults: {malformed: 1}")
+    generate = "{model: writer, prompt: ask.j2, n: 2, out: {question: str(20..60)}}"
+    bench.spec(
+        f"\n  asked:\n    from: documents\n    generate: {generate}\n", engine="scripted: auto, faults: {malformed: 1}"
+    )
     with bench.asking(8 + 16):
         result = bench.whole()
     assert result.ledger["asked"].reasons == {"not parsed": 8} or result.ledger["asked"].failed == 8
@@ -174,7 +176,6 @@ def test_a_sample_that_never_parses_is_asked_again_once_and_set_aside(bench: Ben
 
 
 def test_a_row_whose_expression_has_no_value_fails_alone(bench: Bench) -> None:
-    steps = "\n  kept:\n    from: documents\n    let: {half: \"{expr: '10 / (body | length - 71)', as: float}\"}\n"
     bench.documents({"a": "x" * 71, "b": "x" * 81})
     steps = '\n  kept:\n    from: documents\n    filter: {some: "10 / (body | length - 71) > 0"}\n'
     bench.spec(steps)
