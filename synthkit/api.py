@@ -282,6 +282,7 @@ def _describe(store: RunStore, graph: Graph) -> None:
         definitions={name: dict(what) for name, what in graph.definitions.items()},
         aliases=dict(graph.aliases),
         about=graph.about,
+        read_runs={node: sub.name for node, sub in graph.subspecs.items()},
         reads={name: sorted(node.reads) for name, node in graph.nodes.items()},
         publish={name: {c: str(t) for c, t in table.columns.items()} for name, table in graph.publish.items()},
         audit=[{"figure": each.figure, "least": each.least, "most": each.most} for each in graph.audit],

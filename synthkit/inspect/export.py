@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthkit.core.errors import StoreError
+from synthkit.core.registry import open_store
 from synthkit.inspect.run import Run
 
 if TYPE_CHECKING:
@@ -91,8 +92,13 @@ def _sources(run: Run) -> list[str]:
     import polars as pl
 
     lines = []
+    read_runs: Mapping[str, str] = run.state.get("read_runs") or {}
     for name, layout in run.steps.items():
         if layout.parents:
+            continue
+        beside = run.path.parent / read_runs.get(name, "")
+        if name in read_runs and beside.is_dir():
+            lines += [f"{line} (of {beside.name})" for line in _sources(type(run)(open_store()(beside, write=False)))]
             continue
         if _LICENCE not in layout.adds:
             rows = run.store.scan(name, []).select(pl.len()).collect().item()

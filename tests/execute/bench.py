@@ -15,21 +15,6 @@ from synthkit.inspect.ledger import audit
 
 ENGINE = "scripted: auto"
 WORDS = ("harbour", "bridge", "river", "market", "tower", "council", "lamp", "canal", "road", "mill", "quarry", "ferry")
-    "harbour",
-    "bridge",
-    "river",
-    "market",
-    "tower",
-    "council",
-    "lamp",
-    "canal",
-    "road",
-    "mill",
-    "quarry",
-    "garden",
-    "ferry",
-    "tram",
-]
 
 
 def documents(count: int, begin: int = 0) -> dict[str, str]:
