@@ -109,14 +109,16 @@ class TableContext(Shared, Protocol):
 
     @property
     def limit(self) -> int | None:
-        """`--limit`: a source may stop early only if it still gives the first N rows by id; the executor cuts anyway."""
+        """`--limit`: a source may end early only if it gives the first N rows by id; the executor cuts anyway."""
         ...
 
     def scan(self, step: str | None = None) -> pl.LazyFrame:
         """The declared columns of the input (or of a step named by a `StepName` field), with `_id`."""
         ...
 
-    def drop(self, rows: Iterable[Id], outcome: Outcome, reason: str, details: Iterable[Mapping[str, Value]] = ()) -> None:
+    def drop(
+        self, rows: Iterable[Id], outcome: Outcome, reason: str, details: Iterable[Mapping[str, Value]] = ()
+    ) -> None:
         """Account for input rows that are parents of no output row; `details` are one per row, or none."""
         ...
 

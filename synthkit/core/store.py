@@ -145,7 +145,9 @@ class StepTable(Protocol):
         """The finished work of this fingerprint, from the table and the rejects."""
         ...
 
-    async def write(self, rows: Sequence[Mapping[str, Any]], rejects: Sequence[Reject], stale: Sequence[Id] = ()) -> None:
+    async def write(
+        self, rows: Sequence[Mapping[str, Any]], rejects: Sequence[Reject], stale: Sequence[Id] = ()
+    ) -> None:
         """Commit a batch of whole parents: `rows` have `_id`, `_parents`, `_in` and the added columns.
 
         Order: rejects of `stale` parents out, new rejects in, rows of `stale` parents out, new rows in.

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.inspect.small_run import fill
 
 from synthkit.store.run import open_run
+from tests.inspect.small_run import fill
 
 
 @pytest.fixture

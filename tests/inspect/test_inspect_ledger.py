@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.inspect.small_run import DOCS, PARTS
 
 from synthkit import inspect
 from synthkit.core.errors import StoreError
@@ -16,6 +15,7 @@ from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.store import JournalKey, JournalRecord, StepCounts, StepLayout
 from synthkit.inspect.ledger import audit, ledger
 from synthkit.store.run import LanceRun, open_run
+from tests.inspect.small_run import DOCS, PARTS
 
 Make = Callable[..., Path]
 

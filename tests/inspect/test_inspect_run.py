@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.inspect.small_run import DOCS, PARTS
 
 from synthkit import inspect
 from synthkit.core.errors import SpecError, StoreError, StoreLocked
@@ -21,6 +20,7 @@ from synthkit.inspect.gc import collect_garbage
 from synthkit.inspect.retry import raise_attempts, role_fields
 from synthkit.inspect.tags import tag_run
 from synthkit.store.run import LanceRun, open_run
+from tests.inspect.small_run import DOCS, PARTS
 
 Make = Callable[..., Path]
 

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.conftest import Golden
 
 from synthkit.core.errors import SpecError
+from tests.conftest import Golden
 
 from .bad_specs import FILES, FOLDER, diagnostic, load
 

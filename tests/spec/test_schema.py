@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Golden
 from jsonschema import Draft7Validator
 
 from synthkit.core.errors import SpecError
 from synthkit.core.resources import shipped
 from synthkit.spec.schema import OWN, spec_schema
 from synthkit.spec.yaml import read_document
+from tests.conftest import Golden
 
 from .bad_specs import FILES
 

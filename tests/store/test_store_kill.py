@@ -12,10 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.store.store_child import PARTS, SOURCES, call, children
 
 from synthkit.inspect.ledger import audit, ledger
 from synthkit.store.run import open_run
+from tests.store.store_child import PARTS, SOURCES, call, children
 
 HERE = Path(__file__).parent
 
