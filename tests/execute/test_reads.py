@@ -126,6 +126,7 @@ SHAPES = """
 
 
 def test_a_union_gives_every_row_of_every_branch_and_when_lets_some_pass(bench: Bench) -> None:
+    bench.documents({f"d{number}": "x" * (50 + 5 * number) for number in range(8)})
     bench.spec(SHAPES)
     bench.whole()
     first = bench.tables()
