@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Typed(BaseModel):
     """An expression together with the type of its value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     expr: Expr = Field(alias="is")
     """The expression."""

@@ -120,7 +120,7 @@ class Scope(Protocol):
 class Action(BaseModel):
     """Base of every verb. Fields are the YAML parameters; a docstring under each becomes schema and reference."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     verb: ClassVar[str]
     """The YAML key."""

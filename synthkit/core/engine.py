@@ -41,7 +41,7 @@ class Constraint:
 class Role(BaseModel):
     """A model as the steps know it: an engine and how to sample from it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     engine: str
     """Name of an entry of `engines`; two roles on one engine load it once."""
@@ -165,7 +165,7 @@ class Engine(Protocol):
 class EngineConfig(BaseModel):
     """An entry of `engines:`; subclasses are registered under the entry point group `synthkit.engines`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: ClassVar[str]
     """The YAML key that selects this engine; also the name of the field that holds its main value."""

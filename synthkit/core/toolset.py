@@ -26,7 +26,7 @@ _LARGEST_FILE = 1 << 20
 class Tool(BaseModel):
     """One tool."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     about: str
     """What it does, in a sentence or two; shown to the model."""
@@ -37,7 +37,7 @@ class Tool(BaseModel):
 class Toolset(BaseModel):
     """The tools of one agent."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     toolset: str
     """Name."""

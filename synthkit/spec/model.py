@@ -43,7 +43,7 @@ StepRef = Annotated[str, Field(pattern=BRANCH)]
 class Keys(BaseModel):
     """Base of everything that is read from a mapping with known keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
 
 def _as_list(value: Any) -> Any:

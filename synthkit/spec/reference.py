@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from synthkit.core.action import Action, Meaning, SourceAction, TableAction
 from synthkit.core.errors import Problem, SpecError
+from synthkit.core.field_docs import about
 from synthkit.core.names import nearest
 from synthkit.core.sizes import Bounds, Range
 from synthkit.spec.model import Composite
@@ -56,9 +57,8 @@ def _native(action: type[Action]) -> Iterator[str]:
         yield f"  gives: {action.gives}"
     yield ""
     if action.shorthand:
-        field = action.model_fields[action.shorthand]
-        yield f"  {action.verb}: {_typed(field)}"
-        yield from _wrapped(field.description or "", "      ")
+        yield f"  {action.verb}: {_typed(action.model_fields[action.shorthand])}"
+        yield from _wrapped(about(action, action.shorthand), "      ")
         return
     yield from _fields(action, "  ")
 
@@ -68,7 +68,7 @@ def _fields(model: type[BaseModel], indent: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else f" = {_default(field)}"
         yield f"{indent}{field.alias or name}: {_typed(field)}{default}"
-        yield from _wrapped(field.description or "", f"{indent}    ")
+        yield from _wrapped(about(model, name), f"{indent}    ")
         for inner in _models(field.annotation):
             yield from _fields(inner, f"{indent}    ")
 

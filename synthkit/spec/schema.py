@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from synthkit.core import registry
 from synthkit.core.action import Action, SourceAction
 from synthkit.core.engine import EngineConfig, Role
+from synthkit.core.field_docs import about
 from synthkit.spec.composite import read_composite
 from synthkit.spec.model import Composite, SpecKeys, StepKeys
 from synthkit.spec.verbs import Verbs
@@ -161,11 +162,34 @@ def _entries(schema: Schema) -> Schema:
 def _model(model: type[BaseModel], name: str, definitions: dict[str, Schema]) -> Schema:
     """A model as an editor needs it; what it refers to goes under `definitions`, named after it."""
     raw = model.model_json_schema(by_alias=True, ref_template=f"#/definitions/{name}.{{model}}")
+    _describe(raw, model)
     inner = raw.pop("$defs", {})
+    models = {each.__name__: each for each in _below(model)}
     for key, each in inner.items():
+        if key in models:
+            _describe(each, models[key])
         definitions[f"{name}.{key}"] = _draft7(each)
     definitions[name] = _draft7(raw)
     return definitions[name]
+
+
+def _describe(schema: Schema, model: type[BaseModel]) -> None:
+    """Give each property its field's docstring."""
+    for name, field in model.model_fields.items():
+        if text := about(model, name):
+            schema["properties"][field.alias or name].setdefault("description", text)
+
+
+def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The models that a model's fields hold, at any depth."""
+    for field in model.model_fields.values():
+        waiting = [field.annotation]
+        while waiting:
+            each = waiting.pop()
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                yield each
+                yield from _below(each)
+            waiting.extend(get_args(each))
 
 
 def _draft7(schema: Schema) -> Schema:

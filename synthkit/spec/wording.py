@@ -17,6 +17,7 @@ from pydantic import BaseModel, PydanticUserError, ValidationError
 from pydantic_core import ErrorDetails
 
 from synthkit.core.errors import Problem
+from synthkit.core.field_docs import about
 from synthkit.core.names import guess, nearest
 from synthkit.core.row import Value
 from synthkit.spec.document import Site, YamlPath
@@ -206,8 +207,8 @@ def keys_of(model: type[BaseModel] | None) -> list[str]:
 def _about(model: type[BaseModel] | None, key: str | int, shown: YamlPath = ("",)) -> str | None:
     """A field's docstring, for the help line; without its name where the value stands for the whole mapping."""
     for name, field in model.model_fields.items() if model else ():
-        if key in (name, field.alias) and field.description:
-            text = " ".join(field.description.split())
+        if key in (name, field.alias) and model and (said := about(model, name)):
+            text = " ".join(said.split())
             return f"{key}: {text}" if shown else text
     return None
 

@@ -32,7 +32,7 @@ _CAPABILITIES: tuple[Capability, ...] = (
 class Faults(BaseModel):
     """Every k-th fails, chosen by the request's hash; 0 is never. Not part of the engine's identity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     truncated: int = Field(default=0, ge=0)
     """Samples cut in half, with finish `length`."""
