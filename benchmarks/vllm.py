@@ -1,7 +1,7 @@
 """Tokens a second through synthkit against bare vLLM on the same requests, in interleaved pairs.
 
 Bare vLLM is its async engine fed with all prompts at once; synthkit reads, renders, journals, parses and stores. Both
-load the model before the clock starts, and both draw the same number of tokens from every prompt.
+load the model before the clock starts; prompts, reply schema, sampling and seeds are of the same kind.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.measure import SPECS, Figure, documents, run
 
 PAIRS = 7
-ROWS = 384
+ROWS = 256
 TOKENS = 64
 
 BARE = """
@@ -29,8 +29,10 @@ async def main():
     role = Role(engine="nano", temperature=1.0, max_tokens=tokens, extra={"ignore_eos": True})
     engine = VllmConfig(vllm="nano").build({"writer": role})
     await engine.start()
+    from synthkit.core.types import json_schema, parse_type
     from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+    schema = json_schema(parse_type({"answer": "str(1..4000)"}))
     inner = engine._replicas[0].engine
     tokenizer = engine._tokenizer
     from jinja2 import Template
@@ -39,6 +41,7 @@ async def main():
                add_generation_prompt=True, tokenize=True, return_dict=False) for r in rows]
     async def one(number, ids):
         params = SamplingParams(temperature=1.0, max_tokens=tokens, ignore_eos=True, seed=number,
+                                structured_outputs=StructuredOutputsParams(json=schema),
                                 output_kind=RequestOutputKind.FINAL_ONLY)
         async for out in inner.generate({"prompt_token_ids": ids}, params, str(number)):
             pass

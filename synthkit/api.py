@@ -212,8 +212,9 @@ class _Session:
             except (Stopped, StoreFull) as reason:
                 stopped = as_stop(reason)
             steps = [name for name in graph.nodes if name in executor.chosen]
-            problems = [] if stopped else audit(store, *steps)
-            return RunResult(target, executor.published, ledger(store, *steps), problems, stopped, readers.results)
+            checking = asyncio.to_thread(audit, store, *steps) if stopped is None else asyncio.sleep(0, [])
+            counts, problems = await asyncio.gather(asyncio.to_thread(ledger, store, *steps), checking)
+            return RunResult(target, executor.published, counts, problems, stopped, readers.results)
         finally:
             with suppress(StoreFull) if stopped else nullcontext():  # what is in segments is found by the next run
                 await store.close()

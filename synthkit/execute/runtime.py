@@ -55,15 +55,18 @@ class RunScope:
         self.figures: dict[str, Figures] = {}
         """By full step name, for progress."""
         self._identities: dict[str, Any] = {}
+        self._running: dict[str, Running] = {}
         self._types: dict[str, Type] = {}
         self._count: Callable[[str], int] | None = None
         self._tools = graph.toolset.prompt_view() if graph.toolset else None
 
     def running(self, role: str) -> Running:
         """The engine behind a role, perhaps not started yet."""
-        engine = self.graph.roles[role].engine
-        roles = {name: r for name, r in self.graph.roles.items() if r.engine == engine}
-        return self.pool.get(engine, self.graph.engines[engine], roles)
+        if role not in self._running:
+            engine = self.graph.roles[role].engine
+            roles = {name: r for name, r in self.graph.roles.items() if r.engine == engine}
+            self._running[role] = self.pool.get(engine, self.graph.engines[engine], roles)
+        return self._running[role]
 
     def role_identity(self, role: str, changed: Mapping[str, Any]) -> Any:
         """What a request's hash says of the model: the engine's identity and the sampling, without `reask`."""
