@@ -13,6 +13,7 @@ from synthkit.actions.group import Group
 from synthkit.actions.let import Let
 from synthkit.core import registry
 from synthkit.core.action import Action, TableAction
+from synthkit.core.field_docs import about
 
 OURS = sorted(name for name in registry.actions() if registry.actions()[name].__module__.startswith("synthkit."))
 HEAVY = [
@@ -35,8 +36,8 @@ def test_every_field_is_described(name: str) -> None:
     action: type[Action] = registry.actions()[name]
     assert action.verb == name
     assert action.__doc__
-    for field, info in action.model_fields.items():
-        assert info.description, f"{name}.{field} has no docstring"
+    for field in action.model_fields:
+        assert about(action, field), f"{name}.{field} has no docstring"
     assert action.model_json_schema(by_alias=True)["properties"]
 
 
