@@ -240,9 +240,6 @@ def _mentions(
         args = get_args(_member(annotation, (list, tuple))) or (Any,)
         for index, item in enumerate(value):
             yield from _mentions(args[0], [], item, (*at, index))
-    else:
-        return
-    return
 
 
 def _member(annotation: Any, kinds: Any) -> Any:
