@@ -192,7 +192,7 @@ class _Session:
     ) -> RunResult:
         """Run one graph in its directory and count what became of every row."""
         from synthkit.execute.run import Executor
-        from synthkit.inspect.ledger import audit, ledger
+        from synthkit.inspect.ledger import account
 
         store: RunStore = registry.open_store()(target, write=True)
         stopped: Stopped | None = None
@@ -212,9 +212,9 @@ class _Session:
             except (Stopped, StoreFull) as reason:
                 stopped = as_stop(reason)
             steps = [name for name in graph.nodes if name in executor.chosen]
-            checking = asyncio.to_thread(audit, store, *steps) if stopped is None else asyncio.sleep(0, [])
-            counts, problems = await asyncio.gather(asyncio.to_thread(ledger, store, *steps), checking)
-            return RunResult(target, executor.published, counts, problems, stopped, readers.results)
+            found = await asyncio.to_thread(account, store, *steps)
+            problems = found.problems if stopped is None else []
+            return RunResult(target, executor.published, found.counts, problems, stopped, readers.results)
         finally:
             with suppress(StoreFull) if stopped else nullcontext():  # what is in segments is found by the next run
                 await store.close()

@@ -50,13 +50,12 @@ def rejects_command(run: str, step: str | None, reason: str | None, samples: int
 def audit_command(run: str) -> None:
     """Check that every row of RUN is in exactly one place, and the bounds of the spec's `audit:`."""
     from synthkit.inspect.bounds import check_bounds
-    from synthkit.inspect.ledger import audit
     from synthkit.inspect.text import ledger_table
 
     opened = api.open(run)
-    ledger = opened.ledger()
-    click.echo(ledger_table(ledger))
-    problems = [*audit(opened.store), *check_bounds(opened, ledger)]
+    found = opened.account()
+    click.echo(ledger_table(found.counts))
+    problems = [*found.problems, *check_bounds(opened, found.counts)]
     for problem in problems:
         click.echo(f"audit: {problem}", err=True)
     if problems:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from synthkit.core.types import Type
+    from synthkit.inspect.ledger import Account
 
 
 def open(path: str | Path, store: str = "lance") -> Run:  # noqa: A001 - `synthkit.open(path)`
@@ -95,11 +96,15 @@ class Run:
         step = self.resolve(table)
         return self.store.published_types(table) if step is None else self.store.columns(step)
 
-    def ledger(self, *steps: str) -> dict[str, StepCounts]:
-        """What became of every input row, by step."""
-        from synthkit.inspect.ledger import ledger
+    def account(self, *steps: str) -> Account:
+        """What became of every input row, by step, and whether the tables are sound."""
+        from synthkit.inspect.ledger import account
 
-        return ledger(self.store, *map(self.node, steps))
+        return account(self.store, *map(self.node, steps))
+
+    def ledger(self, *steps: str) -> Mapping[str, StepCounts]:
+        """What became of every input row, by step."""
+        return self.account(*steps).counts
 
     def tokens_per_second(self) -> float | None:
         """Generated tokens over the time in which completions came; None before there are any."""

@@ -68,16 +68,15 @@ class Dataset:
         """Rows of the newest version."""
         return int(self.handle.count_rows())
 
-    def pin(self) -> Any:
-        """A handle that stays at the version that is now the newest."""
-        return self.handle.checkout_version(self.handle.version)
-
     def scan(self, version: int | str | None = None) -> pl.LazyFrame:
         """The rows as they stand now (or at a version or tag), whatever is written later."""
-        import polars as pl
+        from synthkit.store.source import stored
 
-        # Without a version polars would read the newest one at the time of `collect`.
-        return pl.scan_lance(str(self.path), version=self.version if version is None else version)
+        return stored(self.at(version))
+
+    def at(self, version: int | str | None = None) -> Any:
+        """A handle that stays at a version or tag, or at the newest one as it is now."""
+        return self.handle.checkout_version(self.version if version is None else version)
 
     def append(self, data: Any) -> None:
         """Add rows in one commit, then merge fragments if there are many small ones."""

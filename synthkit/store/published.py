@@ -24,7 +24,7 @@ from synthkit.store.dataset import Dataset, metadata, reader
 if TYPE_CHECKING:
     from synthkit.core.types import Type
 
-_BATCH = 16_384
+_BATCH = 1024
 _DIGEST = "synthkit.digest"
 _TYPES = "synthkit.types"
 _STEP = "synthkit.step"

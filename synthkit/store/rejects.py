@@ -8,7 +8,7 @@ read, by (step, row, sample, key, attempt): the last wins.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ IDENTITY = ("step", "row", "sample", "key", "attempt")
 UNDECIDED = f"(outcome = '{Outcome.PENDING}' OR (outcome = '{Outcome.UNUSED}' AND boundary = 'quota'))"
 """Row-level lines that every run decides anew."""
 
+_BATCH = 8192
+
 
 class Rejects:
     """The rejects table of a run; changed from one thread only."""
@@ -61,22 +63,30 @@ class Rejects:
         """The table, once there is one."""
         return self._dataset
 
-    def scan(self, fingerprints: Mapping[str, Id] | None = None) -> pl.LazyFrame:
-        """All lines, or those of the steps and fingerprints given; each once."""
+    def scan(self, fingerprints: Mapping[str, Id]) -> pl.LazyFrame:
+        """The lines of the steps and fingerprints given, each once."""
         import polars as pl
 
-        dataset = self._dataset
-        if dataset is None:
-            lines = pl.DataFrame(pl.from_arrow(SCHEMA.empty_table())).lazy()
-        else:
-            lines = dataset.scan()
-        if fingerprints is not None:
-            force = pl.LazyFrame(
-                {"step": list(fingerprints), "fingerprint": list(fingerprints.values())},
-                schema={"step": pl.String, "fingerprint": pl.String},
-            )
-            lines = lines.join(force, on=["step", "fingerprint"], how="semi", maintain_order="left")
-        return lines.unique(subset=list(IDENTITY), keep="last", maintain_order=True)
+        from synthkit.store.source import batch_rows, frame_schema, frames, lazy
+
+        schema = frame_schema(SCHEMA)
+        if self._dataset is None:
+            return schema.to_frame().lazy()
+        handle = self._dataset.at()
+        force = pl.DataFrame(
+            {"step": list(fingerprints), "fingerprint": list(fingerprints.values())},
+            schema={"step": pl.String, "fingerprint": pl.String},
+        )
+
+        def read(names: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
+            last = _last_of_each(handle)
+            at = 0
+            for frame in frames(handle, list(dict.fromkeys([*names, "step", "fingerprint"])), rows):
+                stays = last[at : at + frame.height]
+                at += frame.height
+                yield frame.filter(stays).join(force, on=["step", "fingerprint"], how="semi", maintain_order="left")
+
+        return lazy(schema, read, batch_rows(handle))
 
     def rows(self, step: str, fingerprint: Id) -> Any:
         """Row-level decisions of a step that stand: an Arrow table of row, input, outcome and reason."""
@@ -121,6 +131,16 @@ class Rejects:
         """Take out the lines of a fingerprint whose rows are no longer kept."""
         if self._dataset is not None:
             self._dataset.handle.delete(f"step = {quoted(step)} AND fingerprint LIKE {quoted(prefix + '%')}")
+
+
+def _last_of_each(handle: Any) -> pl.Series:
+    """Whether a line is the last of those that are the same one; 8 bytes a line are held."""
+    import polars as pl
+
+    from synthkit.store.source import frames
+
+    hashes = [frame.hash_rows() for frame in frames(handle, [*IDENTITY, "fingerprint"], _BATCH)]
+    return pl.concat([pl.Series(dtype=pl.UInt64), *hashes]).is_last_distinct()
 
 
 def _of(step: str, fingerprint: Id) -> str:

@@ -191,12 +191,12 @@ class LanceRun:
             self._lock.release()
             self._lock = None
 
-    def _stored(self, layout: StepLayout) -> pl.LazyFrame | None:
+    def _stored(self, layout: StepLayout) -> Any:
         opened = self._tables.get(layout.name)
         if opened is not None and opened.dataset is not None:
-            return opened.dataset.scan()
+            return opened.dataset.at()
         found = version_of(self._path(layout.name), layout)
-        return found[0].scan(found[1]) if found else None
+        return found[0].at(found[1]) if found else None
 
     def _path(self, step: str) -> Path:
         return self.path / f"{step}.lance"

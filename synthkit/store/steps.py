@@ -148,7 +148,7 @@ class LanceStep:
     def _pin(self, dataset: Dataset) -> Any:
         self._rejects.delete_undecided(self.layout.name, self.layout.fingerprint)
         dataset.tag(_IN_USE)  # or a run of many hours would clean the version it still reads
-        return dataset.pin()
+        return dataset.at()
 
     def _write(self, dataset: Dataset, rows: list[Mapping[str, Any]], rejects: list[Reject], stale: list[Id]) -> None:
         batch = self._batch(rows) if rows else None

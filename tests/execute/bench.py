@@ -11,7 +11,7 @@ from typing import Any
 import synthkit
 from synthkit import api
 from synthkit.execute.options import RunOptions
-from synthkit.inspect.ledger import audit
+from synthkit.inspect.ledger import account
 
 ENGINE = "scripted: auto"
 WORDS = ("harbour", "bridge", "river", "market", "tower", "council", "lamp", "canal", "road", "mill", "quarry", "ferry")
@@ -101,7 +101,7 @@ class Bench:
         return found | {"rejects": _lines(rejects.collect().to_dicts())}
 
     def audit(self) -> list[str]:
-        return audit(synthkit.open(self.out).store)
+        return account(synthkit.open(self.out).store).problems
 
     def rejected(self, step: str) -> dict[str, int]:
         """Row-level rejects of a step by outcome."""

@@ -13,7 +13,7 @@ from synthkit.core.errors import StoreError
 from synthkit.core.ids import digest, mint
 from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.store import JournalKey, JournalRecord, StepCounts, StepLayout
-from synthkit.inspect.ledger import audit, ledger
+from synthkit.inspect.ledger import account
 from synthkit.store.run import LanceRun, open_run
 from tests.inspect.small_run import DOCS, PARTS
 
@@ -42,7 +42,7 @@ def test_every_row_and_every_sample_is_counted_once(make_run: Make) -> None:
     assert list(run.ledger("judged")) == ["judged"]
     with pytest.raises(StoreError, match="no step 'jugded'"):
         run.ledger("jugded")
-    assert audit(run.store) == []
+    assert account(run.store).problems == []
 
 
 def test_a_row_in_two_places_is_an_imbalance_and_named(make_run: Make) -> None:
@@ -51,7 +51,7 @@ def test_a_row_in_two_places_is_an_imbalance_and_named(make_run: Make) -> None:
 
     run = inspect.open(make_run(change=change))
     assert not run.ledger()["judged"].balanced()
-    assert f"judged: 1 input rows are kept and rejected at once: {PARTS[0]}" in audit(run.store)
+    assert f"judged: 1 input rows are kept and rejected at once: {PARTS[0]}" in account(run.store).problems
 
 
 def test_children_of_rows_that_are_gone_and_ids_that_stand_twice(make_run: Make) -> None:
@@ -60,7 +60,7 @@ def test_children_of_rows_that_are_gone_and_ids_that_stand_twice(make_run: Make)
         again = [{"_id": PARTS[6], "_parents": [PARTS[6]], "_in": digest(1), "score": 1}]
         await run.table("judged").write(again, [])
 
-    problems = audit(inspect.open(make_run(change=change)).store, "parts", "judged")
+    problems = account(inspect.open(make_run(change=change)).store, "parts", "judged").problems
     assert f"parts: rows of 2 parents that are gone: {', '.join(sorted(DOCS[:2]))}" in problems
     assert f"judged: 1 ids stand more than once: {PARTS[6]}" in problems
 
@@ -113,8 +113,8 @@ def test_a_union_and_a_group_balance(tmp_path: Path) -> None:
         await run.table("u").write(union, [])
         groups = [{"_id": mint("", "g", n), "_parents": [row["_id"] for row in union[n::2]]} for n in range(2)]
         await run.table("g").write(groups, [])
-        found = ledger(run)
-        assert audit(run) == []
+        found = account(run).counts
+        assert account(run).problems == []
         await run.close()
         return found
 
@@ -143,7 +143,7 @@ def test_the_ledger_equals_what_was_done(tmp_path_factory: pytest.TempPathFactor
         ]
         children = [{"_id": mint(row, "b", n), "_parents": [row]} for row in kept for n in range(2)]
         await run.table("b").write(children, rejects)
-        counts = ledger(run)["b"]
+        counts = account(run).counts["b"]
         await run.close()
         return counts
 

@@ -7,7 +7,7 @@ import pytest
 
 from synthkit import api
 from synthkit.core.resources import shipped
-from synthkit.inspect.ledger import audit
+from synthkit.inspect.ledger import account
 
 TEACHER = Path(__file__).parent.parent / "actions" / "teacher.py"
 ARTICLES = 500
@@ -31,7 +31,7 @@ def test_articles_become_first_moves(realdata: Path, tmp_path: Path, monkeypatch
     assert result.problems == []
     memory = api.open("runs/entity_memory")
     assert memory.ledger()["documents"].output == ARTICLES
-    assert audit(memory.store) == []
+    assert account(memory.store).problems == []
     statements = memory["memory"].select(pl.col("statements").list.len()).collect()["statements"]
     assert statements.min() >= 2
     assert result.tables["plans"] > 0

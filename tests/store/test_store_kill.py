@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from synthkit.inspect.ledger import audit, ledger
+from synthkit.inspect.ledger import account
 from synthkit.store.run import open_run
 from tests.store.store_child import PARTS, SOURCES, call, children
 
@@ -76,10 +76,10 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path:
     undone = (acknowledged["rows"] | acknowledged["rejects"]) - by_parent.keys() - rejected
     assert len(undone) <= 2 * KILLS, "only rows that were being replaced when the kill came may be undone"
     assert not by_parent.keys() & rejected
-    counts = ledger(run)["parts"]
+    counts = account(run).counts["parts"]
     assert counts.balanced() and counts.input == len(SOURCES)
     assert counts.kept == len(by_parent) and counts.failed == len(rejected)
-    assert audit(run) == []
+    assert account(run).problems == []
     assert run.layouts["parts"] == PARTS
     await run.close()
     assert not list((tmp_path / "wal").glob("*.seg"))
