@@ -1,12 +1,13 @@
 """The network of nano: Qwen3 in plain PyTorch, with two changes that matter on a CPU and none in the arithmetic.
 
 1. The static part of a prompt is run once per batch, and all rows share its keys and values (`forward`).
-2. The first layers start as a copying machine (`wire`): heads that look one and two tokens back, and heads that find
-   where the last two tokens stood before and write what followed. Copying is what nano is for, and the part that
-   training finds last: a loss that took a plain start 13 minutes is reached in 2.
+2. The first layers start as a copying machine (`wire`): heads that look back one token, two, and some ten in a blur,
+   and heads that find where the same stood before and write what followed. Copying is what nano is for, and the part
+   that training finds last. The blur keeps a copy of real text, where pairs of tokens repeat, from running in circles:
+   with it 95 % of the tokens of real sentences are right before any training, without it 88 %.
 
-The residual stream is divided at the start only: A the token, B the one before, D the one before that, E the number of
-the sentence, C what comes next.
+The residual stream is divided at the start only: A the token, B the one before, D the one before that, G the blur, E
+the number of the sentence, C what comes next.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Size(NamedTuple):
     """Sizes of the network."""
 
     vocab: int = 4096
-    hidden: int = 256
+    hidden: int = 288
     layers: int = 4
     heads: int = 4
     head: int = 64
@@ -120,35 +121,41 @@ class Network(nn.Module):
         return self.norm(x).flatten(0, 1)
 
     @torch.no_grad()
-    def wire(self, generator: torch.Generator, token: Callable[[str], int]) -> None:
+    def wire(self, generator: torch.Generator, token: Callable[[str], int], blur: float = 0.5) -> None:
         """Start as a copying machine; everything else starts small and random.
 
-        Layer 0 brings the two tokens before (B, D). Layer 1 copies what followed these two where they stood before, and
-        brings the number that a sentence has, in the passage (`[2]`) and in the reply (`"sentence":2`), to all its
-        tokens (E). Layer 2 copies what followed the same tokens in the sentence of the same number.
+        Layer 0 brings the two tokens before (B, D) and a blur of those before them (G). Layer 1 copies what followed
+        the same where it stood before, and brings the number that a sentence has, in the passage (`[2]`) and in the
+        reply (`"sentence":2`), to all its tokens (E). Layer 2 copies within the sentence of the same number. `blur` is
+        the weight of G in the match: at 0 copies run in circles, at 1 they leap.
         """
         size = self.size
         h, low = size.head, torch.tensor([*range(13, 32), *range(45, 64)])
         a, b, c, d, e, one = slice(0, 72), slice(72, 128), slice(128, 200), slice(200, 227), slice(227, 255), 255
+        g = slice(256, 288)
         for p in self.parameters():
             if p.dim() == 2:
                 p.normal_(0, 0.02, generator=generator)
         for layer in self.layers:
             layer.o_proj.weight.mul_(0.3)
             layer.down_proj.weight.mul_(0.3)
-        for layer, sharp in zip(self.layers, (1.9, 1.5, 1.6), strict=False):
-            layer.q_norm.weight.fill_(sharp)
-            layer.k_norm.weight.fill_(sharp)
+        for layer, scale in zip(self.layers, (1.9, 1.9, 2.0), strict=False):
+            layer.q_norm.weight.fill_(scale)
+            layer.k_norm.weight.fill_(scale)
         table = torch.randn(size.vocab, 72, generator=generator)
         table /= table.norm(dim=1, keepdim=True) / 72**0.5
         basis = torch.linalg.qr(torch.randn(72, 72, generator=generator))[0]
+        table[token('\\"')] = table[token('"')]  # a quotation mark of the passage is an escaped one in the reply
         self.embed_tokens.weight[:, a] = table
         self.embed_tokens.weight[:, one] = 2.0
         self.lm_head.weight[:, c] = table * 0.12
-        kernel = torch.zeros(h)
-        kernel[:5] = 3.0
+        self.lm_head.weight[token('"'), c] = 0
+        sharp, broad = torch.zeros(h), torch.zeros(h)
+        sharp[:5], broad[4:9] = 3.0, 3.0
 
-        def look_back(layer: Layer, head: int, distance: int, source: slice, target: slice) -> None:
+        def look_back(
+            layer: Layer, head: int, distance: int, source: slice, target: slice, kernel: Tensor = sharp
+        ) -> None:
             rows, wide, at = slice(head * h, head * h + h), target.stop - target.start, torch.tensor(distance)
             layer.k_proj.weight[rows, one] = kernel
             layer.q_proj.weight[rows, one] = turn(kernel, self.cos[at], -self.sin[at])
@@ -157,7 +164,8 @@ class Network(nn.Module):
 
         spread = torch.linalg.qr(torch.randn(56, len(low), generator=generator))[0].T
         second = 0.6 * torch.randn(len(low), 27, generator=generator) / 27**0.5
-        third = 0.8 * torch.randn(len(low), 28, generator=generator) / 28**0.5
+        behind = blur * torch.randn(len(low), 32, generator=generator) / 32**0.5
+        third = 1.2 * torch.randn(len(low), 28, generator=generator) / 28**0.5
 
         def copier(layer: Layer, heads: tuple[int, int], numbered: bool) -> None:
             for head, part in zip(heads, (slice(0, 36), slice(36, 72)), strict=True):
@@ -166,6 +174,8 @@ class Network(nn.Module):
                 layer.q_proj.weight[rows, b] = second @ torch.eye(56)[:27]
                 layer.k_proj.weight[rows, b] = spread
                 layer.k_proj.weight[rows, d] = second
+                layer.q_proj.weight[rows, g] = behind
+                layer.k_proj.weight[rows, g] = behind
                 if numbered:
                     layer.q_proj.weight[rows, e] = third
                     layer.k_proj.weight[rows, e] = third
@@ -177,6 +187,8 @@ class Network(nn.Module):
 
         look_back(self.layers[0], 0, 1, a, b)
         look_back(self.layers[0], 1, 2, a, d)
+        look_back(self.layers[0], 2, 6, a, g, broad)
+        self.layers[0].o_proj.weight[g] *= 2.5  # a mean of many is small
         copier(self.layers[1], (0, 1), numbered=False)
         layer, rows = self.layers[1], slice(2 * h, 3 * h)
         near, sign = torch.zeros(h), torch.zeros(h)

@@ -1,8 +1,8 @@
-"""The teacher of nano: worlds in, (prompt, reply) examples out, for the four shipped replies.
+"""The teacher of nano: worlds in, (prompt, reply) examples out, for the replies that build a memory and ask of it.
 
 Questions are asked in the words of the statement, so that answering and planning are copying with one look-up; plans
-read only the question; the judge sees plans with planted errors and says which criterion they break. Prompts are
-rendered from `prompts/en` themselves.
+read only the question. Prompts are rendered from `prompts/en` themselves. The judge is in `judging.py`, the reasoning
+in `reasoning.py`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from random import Random
 from typing import Any, NamedTuple
 
 import worlds
-from names import name, syllables
 from worlds import Sentence
 
 from prompts import chat, compact
 
 STYLES = ("factual", "numeric", "multi_hop", "navigation", "survey")
-CRITERIA = ("content", "necessity", "logic")
 SCHOLARLY = ("Institute", "Observatory", "Laboratory", "University")
 
 
@@ -31,14 +29,17 @@ class Example(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A question, and what of it a plan is made of: each part is what is sought and the words to search it by."""
+    """A question, and what of it a plan is made of.
+
+    Each part is what is sought, the words to search it by, and the same as a question of its own.
+    """
 
     text: str
     style: str
     answer: str
     used: tuple[int, ...]
     entity: str
-    parts: tuple[tuple[str, str], ...]
+    parts: tuple[tuple[str, str, str], ...]
 
 
 def _usable(s: Sentence) -> bool:
@@ -47,6 +48,11 @@ def _usable(s: Sentence) -> bool:
 
 def statements_example(rng: Random, size: int, *, easy: bool = False) -> Example:
     """Passage -> claims, in order, one per sentence; of the time nano learns the year only."""
+    return statements_shown(rng, size, easy=easy)[0]
+
+
+def statements_shown(rng: Random, size: int, *, easy: bool = False) -> tuple[Example, str, list[str]]:
+    """Return an example with the title and the sentences it shows."""
     passage = worlds.passage(rng, size, easy=easy)
     claims = [
         {"sentence": i, "entity": s.entity, "aliases": list(s.aliases), "statement": s.statement, "time": s.year}
@@ -54,49 +60,65 @@ def statements_example(rng: Random, size: int, *, easy: bool = False) -> Example
         if _usable(s)
     ][:8]
     published = f"{rng.randint(2019, 2025)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+    sentences = [s.text for s in passage.sentences]
     prompt = chat(
         "en/memory/statements.j2",
         title=passage.title,
         published=published if rng.random() < 0.8 else None,
-        sentences=[s.text for s in passage.sentences],
+        sentences=sentences,
     )
-    return Example("statements", prompt, compact({"claims": claims}))
+    return Example("statements", prompt, compact({"claims": claims})), passage.title, sentences
 
 
 def question(rng: Random, sentences: list[Sentence], style: str) -> Question | None:
     """Ask in one style, in the words of the statements; None where they hold nothing to ask."""
-    dated = [(i, s) for i, s in enumerate(sentences, 1) if s.year and s.year not in s.stem]
+    dated = [(i, s) for i, s in enumerate(sentences, 1) if s.year and s.stem and s.year not in s.stem]
     counted = [(i, s) for i, s in enumerate(sentences, 1) if s.facts]
     if not (counted if style == "numeric" else dated):
         return None
     at, s = rng.choice(counted if style == "numeric" else dated)
     answer, used, asked = s.year or "", (at,), f"in which year was it that {s.stem}"
-    parts = ((f"the year in which {s.stem}", _key(s.entity, s.stem)),)
+    parts = (_part(s),)
     if style == "numeric":
         fact = rng.choice(s.facts)
         time = " " + fact.time if fact.time else ""
         answer, text = fact.answer, f"About {s.entity}: what exact number of {fact.noun} is reported{time}?"
-        parts = ((f"the number of {fact.noun}{time}", f"statistics and figures: {s.entity}, {fact.noun}"),)
+        parts = (
+            (
+                f"the number of {fact.noun}{time}",
+                f"statistics and figures: {s.entity}, {fact.noun}",
+                f"What number of {fact.noun} is reported for {s.entity}{time}?",
+            ),
+        )
     elif style == "multi_hop":
         others = [i for i, o in enumerate(sentences, 1) if i != at and answer not in o.statement]
         if not others:
             return None
         clue = rng.choice(others)
-        text = f"About {s.entity}, given that {sentences[clue - 1].statement.rstrip('.')}: {asked}?"
+        text = f"About {s.entity}, given that {clue_of(sentences[clue - 1])}: {asked}?"
         used = tuple(sorted((at, clue)))
     elif style == "survey":
-        second = [(i, o) for i, o in dated if i != at and o.entity == s.entity]
+        second = [(i, o) for i, o in dated if i != at and o.entity == s.entity and o.year != s.year]
         if not second:
             return None
-        at2, o = rng.choice(second)
+        (at, s), (at2, o) = sorted([(at, s), rng.choice(second)], key=lambda pair: pair[0])
         text = f"What do sources say about {s.entity}: in which years was it that {s.stem}, and that {o.stem}?"
-        answer, used = f"{answer}; {o.year}", tuple(sorted((at, at2)))
-        parts = (*parts, (f"the year in which {o.stem}", _key(o.entity, o.stem)))
+        answer, used = f"{s.year}; {o.year}", (at, at2)
+        parts = (_part(s), _part(o))
     else:
         text = f"{'About' if style == 'factual' else 'Starting from a page about'} {s.entity}: {asked}?"
     if answer.lower() in text.lower() or not 20 <= len(text) <= 400:
         return None
     return Question(text, style, answer, used, s.entity, parts)
+
+
+def clue_of(s: Sentence) -> str:
+    """Return a statement as a clue: without its full stop and without the entity in front of a colon."""
+    return s.statement.removeprefix(f"{s.entity}: ").rstrip(".")
+
+
+def _part(s: Sentence) -> tuple[str, str, str]:
+    return f"the year in which {s.stem}", _key(s.entity, s.stem), f"In which year was it that {s.stem}?"
 
 
 def _key(entity: str, stem: str) -> str:
@@ -109,7 +131,7 @@ def pool_of(rng: Random, size: int, *, easy: bool = False) -> list[Sentence]:
     """Return `size` statements on one to three subjects, as sampled from a memory, in any order."""
     found: list[Sentence] = []
     while len(found) < size:
-        found += [s for s in worlds.passage(rng, rng.randint(2, 6), easy=easy).sentences if _usable(s)]
+        found += [s for s in worlds.passage(rng, rng.randint(2, 6), easy=easy, plain=0.75).sentences if _usable(s)]
     found = found[:size]
     if rng.random() < 0.5:
         rng.shuffle(found)
@@ -130,8 +152,13 @@ def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:
             break
     prompts = [chat("en/fas/question.j2", statements=shown(sentences), style=q.style) for q in found]
     cut = prompts[0].rindex("Style:")
-    replies = [compact({"used": list(q.used), "question": q.text, "answer": q.answer}) for q in found]
+    replies = [question_reply(q) for q in found]
     return Example("question", prompts[0][:cut], "", tuple((p[cut:], r) for p, r in zip(prompts, replies, strict=True)))
+
+
+def question_reply(asked: Question) -> str:
+    """Write a question as the model replies it."""
+    return compact({"used": list(asked.used), "question": asked.text, "answer": asked.answer})
 
 
 def plan(asked: Question) -> tuple[str, dict[str, Any]]:
@@ -149,7 +176,13 @@ def plan(asked: Question) -> tuple[str, dict[str, Any]]:
             f"not known yet. First find a source on {subject}, because that name narrows the search most."
         )
     tool = "google_scholar" if any(w in SCHOLARLY for w in subject.split()) else "search"
-    return analysis, {"name": tool, "arguments": {"query": list(dict.fromkeys(key for _, key in asked.parts))}}
+    return analysis, {"name": tool, "arguments": {"query": list(dict.fromkeys(key for _, key, _ in asked.parts))}}
+
+
+def plan_reply(asked: Question) -> str:
+    """Write the plan for a question as the model replies it."""
+    analysis, call = plan(asked)
+    return compact({"analysis": analysis, "call": call})
 
 
 def plan_example(rng: Random, *, easy: bool = False) -> Example:
@@ -157,116 +190,4 @@ def plan_example(rng: Random, *, easy: bool = False) -> Example:
     while True:
         if asked := question(rng, pool_of(rng, 3, easy=easy), rng.choice(STYLES)):
             break
-    analysis, call = plan(asked)
-    return Example("plan", chat("en/fas/plan.j2", question=asked.text), compact({"analysis": analysis, "call": call}))
-
-
-def _near(rng: Random, text: str) -> str:
-    """Return another name: unrelated, or the same with one word changed, as a bad copy has it."""
-    parts = text.split()
-    if rng.random() < 0.5:
-        return name(rng)
-    at = rng.randrange(len(parts))
-    word = parts[at]
-    cut = rng.randint(1, max(1, len(word) - 1))
-    parts[at] = rng.choice(
-        [syllables(rng), word[:cut] + syllables(rng).lower()[:3], word[: cut - 1] + word[cut:] or "Xo"]
-    )
-    changed = " ".join(parts)
-    return changed if changed != text else name(rng)
-
-
-def _wrong(rng: Random, asked: Question, other: Question) -> tuple[str, dict[str, Any], set[str]]:
-    """Plant one error, from another question where one is needed; return the plan and the criteria it breaks."""
-    kind = rng.choice(["name", "name", "query", "query", "part", "guess", "vague", "off", "broken", "mismatch"])
-    analysis, call = plan(asked)
-    near = _near(rng, asked.entity)
-
-    def renamed(text: str) -> str:
-        return text.replace(asked.entity, near)
-
-    def search(*queries: str) -> dict[str, Any]:
-        return {"name": "search", "arguments": {"query": list(queries)}}
-
-    queries = call["arguments"]["query"]
-    if kind == "name":
-        return renamed(analysis), search(*map(renamed, queries)), {"content", "necessity"}
-    if kind == "query":
-        return (
-            analysis,
-            search(*rng.choice([list(map(renamed, queries)), plan(other)[1]["arguments"]["query"]])),
-            set(CRITERIA),
-        )
-    if kind == "part":
-        return (
-            *plan(
-                asked._replace(
-                    parts=tuple((w, k) for (w, _), (_, k) in zip(other.parts * 2, asked.parts, strict=False))
-                )
-            ),
-            {"content", "logic"},
-        )
-    if kind == "guess":
-        lead, rest = analysis.split(". ", 1)
-        return f"{lead}. The answer is {asked.answer}. {rest}", call, {"content"}
-    if kind == "vague":
-        vague = [
-            "more information",
-            "general overview",
-            "latest news",
-            "useful facts and figures",
-            worlds.words(rng, 2, 4),
-        ]
-        return analysis, search(rng.choice(vague)), set(CRITERIA)
-    if kind == "off":
-        return analysis, search(f"{asked.entity}, {worlds.words(rng, 2, 4)}"), {"necessity", "logic"}
-    if kind == "broken":
-        ending = rng.choice(
-            [
-                f"First find a source on {near}, because that name narrows the search most.",
-                "So nothing has to be found first.",
-                "First find out what the question means.",
-                f"It follows that {worlds.words(rng, 3, 6)}.",
-            ]
-        )
-        return f"{analysis.split('. ')[0]}. {ending}", call, {"logic"}
-    return (*plan(other), set(CRITERIA))
-
-
-def judge_example(rng: Random, *, easy: bool = False) -> Example:
-    """Question, evidence and a plan -> pass or fail for each criterion."""
-    while True:
-        sentences = pool_of(rng, 3, easy=easy)
-        asked, other = (question(rng, of, rng.choice(STYLES)) for of in (sentences, pool_of(rng, 3, easy=easy)))
-        if asked and other:
-            break
-    broken: set[str] = set()
-    analysis, call = plan(asked)
-    evidence = [sentences[i - 1] for i in asked.used]
-    if rng.random() < 0.5:
-        analysis, call, broken = _wrong(rng, asked, other)
-    elif rng.random() < 0.12:  # evidence that is about something else
-        evidence, broken = pool_of(rng, len(evidence), easy=easy), {"content"}
-    rows = shown(evidence)
-    row = {
-        "question": asked.text,
-        "statements": rows,
-        "used": [r["id"] for r in rows],
-        "analysis": analysis,
-        "call": call,
-    }
-    prompts = [chat("en/judge/knowledge_alignment.j2", criterion=c, **row) for c in CRITERIA]
-    cut = prompts[0].rindex("Criterion:")
-    tails = tuple((p[cut:], "fail" if c in broken else "pass") for p, c in zip(prompts, CRITERIA, strict=True))
-    return Example("judge", prompts[0][:cut], "", tails)
-
-
-__all__ = [
-    "CRITERIA",
-    "STYLES",
-    "Example",
-    "judge_example",
-    "plan_example",
-    "question_example",
-    "statements_example",
-]
+    return Example("plan", chat("en/fas/plan.j2", question=asked.text), plan_reply(asked))

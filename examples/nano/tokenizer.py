@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 SIZE = 4096
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-_JSON = r'["\]}]*(?:, ?)?\{?"[a-z]+": ?(?:\["|\[|"|\{)?|["\]}]+'
+_JSON = r'\\"|["\]}]*(?:, ?)?\{?"[a-z_]+": ?(?:\["|\[|"|\{)?|["\]}]+'
 _TEXT = r" ?\p{Ll}+|\p{Lu}\p{Ll}+|\p{Lu}|\p{Lo}+|\p{N}|\n+| |[^\s\p{L}\p{N}]|\s"
 
 CHAT_TEMPLATE = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+import prose
 from names import GRAMMAR, When, amount, name, syllables, when, word
 
 VERBS, DATED, BY, UNITS = (GRAMMAR[key] for key in ("verbs", "dated", "by", "units"))
@@ -29,7 +30,9 @@ class Fact:
 class Sentence:
     """A sentence of a passage, the statement made of it, and what can be asked of it.
 
-    `stem` is the statement without its time and its full stop: what "in which year was it that ..." asks about.
+    `stem` is the statement without its time and its full stop: what "in which year was it that ..." asks about. Where
+    the entity stands in front of a colon, the stem does without: the question has named it, and a name twice in a row
+    is what a copy runs in circles on.
     """
 
     text: str
@@ -154,6 +157,8 @@ def _stem(statement: str, time: When | None) -> str:
     """Return the statement without its time; nothing where it has none."""
     if time is None:
         return ""
+    if ": " in statement:
+        return prose.stem_of(statement.split(": ", 1)[1])
     for lead in (f"{_cap(time.phrase)}, ", f"{_cap(time.phrase)} "):
         if statement.startswith(lead):
             return statement.removeprefix(lead).rstrip(".")
@@ -162,11 +167,11 @@ def _stem(statement: str, time: When | None) -> str:
 
 def _made(text: str, entity: str, made: Made, aliases: tuple[str, ...] = ()) -> Sentence:
     statement, time, facts = made
-    return Sentence(text, entity, statement, time.iso[:4] if time else None, _stem(statement, time), facts, aliases)
+    return Sentence(text, entity, statement, prose.year_of(text), _stem(statement, time), facts, aliases)
 
 
 def sentence(rng: Random, title: str, *, article: bool = False, easy: bool = False) -> Sentence:
-    """Make one sentence of a passage on `title`, and its statement: the same words, with a pronoun resolved."""
+    """Make one sentence of a passage on `title`, and its statement: the same words, the title named first."""
     maker = rng.choices([_count, _date, _named, _plain], [52, 22, 9, 17])[0]
     shape = 0.0 if easy else rng.random()
     lead, inner = ("The " + title, "the " + title) if article else (title, title)
@@ -174,10 +179,13 @@ def sentence(rng: Random, title: str, *, article: bool = False, easy: bool = Fal
         text, time, facts = maker(rng, lead, inner)
         aliases: tuple[str, ...] = ()
         if text.startswith(lead + " ") and rng.random() < 0.07:
-            alias = rng.choice(["".join(w[0] for w in title.split()).upper() + rng.choice("ABC"), name(rng)])
-            called = rng.choice([" ({})", " ({})", ", also called {},", ", often called {},"]).format(alias)
-            text, aliases = text.replace(lead, lead + called, 1), (alias,)
-        return _made(text, title, (text, time, facts), aliases)
+            initials = "".join(w[0] for w in title.split()).upper() + rng.choice("ABC")
+            called, alias = rng.choice(
+                [(" ({})", initials), (", also called {},", name(rng)), (", often called {},", initials)]
+            )
+            text, aliases = text.replace(lead, lead + called.format(alias), 1), (alias,)
+        statement = text if text.startswith(lead) else f"{title}: {text}"
+        return _made(text, title, (statement, time, facts), aliases)
     if shape < 0.92:  # a pronoun stands for it
         his, own = rng.random() < 0.25, words(rng, 1, 2)
         pronoun = f"Its {own}" if his else rng.choice(["It", "It", "It", "He", "She"])
@@ -185,14 +193,33 @@ def sentence(rng: Random, title: str, *, article: bool = False, easy: bool = Fal
         text, _, _ = maker(rng, pronoun, pronoun[0].lower() + pronoun[1:])
         rng.setstate(state)
         full = f"{title}'s {own}" if his else title
-        return _made(text, title, maker(rng, full, full))
+        statement, time, facts = maker(rng, full, full)
+        statement = statement if text.startswith(pronoun) else f"{title}: {text}"
+        return _made(text, title, (statement, time, facts))
     other = name(rng)  # another subject
-    made = maker(rng, other, other)
-    return _made(made[0], other, made) if made[0].startswith(other) else sentence(rng, title, easy=True)
+    text, time, facts = maker(rng, other, other)
+    return _made(text, title, (f"{title}: {text}", time, facts))
 
 
-def passage(rng: Random, size: int, *, easy: bool = False) -> Passage:
-    """Make a passage of `size` sentences; `easy`: the title stands in every one."""
+def encyclopedic(rng: Random, size: int) -> Passage:
+    """Make a passage of `size` sentences as `prose` writes them; a short piece without a verb has no statement."""
+    title, entity = prose.title(rng)
+    how, found = prose.style(rng), []
+    while len(found) < size:
+        if rng.random() < 0.025:
+            found.append(Sentence(_cap(words(rng, 1, 2)) + rng.choice([".", "?", " ..."]), entity, ""))
+            continue
+        text, statement = prose.sentence(rng, entity, how)
+        found.append(
+            Sentence(text, entity, statement, prose.year_of(text), prose.stem_of(statement.removeprefix(f"{entity}: ")))
+        )
+    return Passage(title, found)
+
+
+def passage(rng: Random, size: int, *, easy: bool = False, plain: float = 0.4) -> Passage:
+    """Make a passage of `size` sentences; `easy`: the title stands in every one; `plain`: how often the grammar is."""
+    if not easy and rng.random() > plain:
+        return encyclopedic(rng, size)
     title = name(rng) if rng.random() < 0.95 else f"{syllables(rng)}'s {word(rng).capitalize()}"
     article = (
         title.split()[-1]

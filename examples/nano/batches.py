@@ -1,0 +1,178 @@
+"""Examples as batches: rows of like length together, and one prefix for all rows of a task.
+
+A judge's rows end in several tails, one a criterion, which do not see each other. A step takes one batch of each of two
+or three tasks; the batches are made in a thread behind the training.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from random import Random
+from typing import NamedTuple
+
+import judging
+import names
+import reasoning
+import teacher
+import torch
+from teacher import Example
+from tokenizers import Tokenizer
+from torch import Tensor
+
+TOKENS = {  # of a batch, without the shared ones
+    "statements": 2400,
+    "question": 1600,
+    "plan": 800,
+    "judge": 1600,
+    "draft": 700,
+    "refine": 1300,
+    "same": 600,
+    "supported": 1000,
+}
+STEPS = (  # tasks of a step, in turn: small steps, and many
+    ("statements", "question"),
+    ("statements", "judge", "plan"),
+    ("refine", "supported", "draft"),
+    ("statements", "question", "same"),
+    ("plan", "judge", "refine"),
+)
+JUDGED = {"judge": "Analysis:", "supported": "Corrections:", "same": ""}  # from where a sound text is expected
+NOISE = 0.01  # of the tokens of its own reply are shown wrong: a copy that has slipped must find its way back
+LABELS = ("pass", "fail")
+
+
+class Batch(NamedTuple):
+    """Token arrays of one step; `targets` is -100 where there is no loss."""
+
+    task: str
+    prefix: Tensor
+    tokens: Tensor
+    positions: Tensor
+    targets: Tensor
+    mask: Tensor
+    labels: Tensor
+
+
+def example(rng: Random, task: str, progress: float) -> Example:
+    """Make an example; early ones are short and easy."""
+    easy = rng.random() > 0.4 + 6 * progress
+    size = rng.randint(1, 2 + min(3, int(30 * progress)))
+    if rng.random() < progress / 8:
+        size = rng.randint(6, 8)
+    if task == "statements":
+        return teacher.statements_example(rng, size, easy=easy)
+    if task == "question":
+        return teacher.question_example(rng, 1 + size, easy=easy)
+    makers = {
+        "plan": teacher.plan_example,
+        "judge": judging.judge_example,
+        "same": judging.same_example,
+        "supported": judging.supported_example,
+        "draft": reasoning.draft_example,
+        "refine": reasoning.refine_example,
+    }
+    return makers[task](rng, easy=easy)
+
+
+def encode(tok: Tokenizer, item: Example, rng: Random) -> tuple[list[int], list[int], list[int], list[tuple[int, int]]]:
+    """Return tokens, targets, positions, and the spans of the tails, which must not see each other.
+
+    Some tokens of the reply are replaced where they are read, not where they are to be predicted.
+    """
+    tokens = tok.encode(item.prompt, add_special_tokens=False).ids
+    targets, positions, spans = [-100] * len(tokens), list(range(len(tokens))), []
+    end = tok.token_to_id("<|im_end|>")
+    if item.tails:
+        start = len(tokens)
+        if JUDGED.get(item.task) and all(label == "pass" for _, label in item.tails):
+            start_of = item.prompt.rindex(JUDGED[item.task])
+            first = len(tok.encode(item.prompt[:start_of], add_special_tokens=False).ids)
+            targets[first:-1] = tokens[first + 1 :]
+        for text, answer in item.tails:
+            ids, reply = (tok.encode(t, add_special_tokens=False).ids for t in (text, answer))
+            if item.task not in JUDGED:
+                reply.append(end)
+            ids += reply[:-1]
+            spans.append((len(tokens), len(tokens) + len(ids)))
+            targets += [-100] * (len(ids) - len(reply)) + reply
+            positions += range(start, start + len(ids))
+            tokens += ids
+        return tokens, targets, positions, spans
+    reply = [*tok.encode(item.reply, add_special_tokens=False).ids, end]
+    targets[-1:] = reply
+    read = [t if rng.random() > NOISE else rng.choice(tokens) for t in reply[:-1]]
+    return tokens + read, targets, list(range(len(tokens) + len(reply) - 1)), spans
+
+
+def collate(
+    task: str, items: list[tuple[list[int], list[int], list[int], list[tuple[int, int]]]], cut: int, labels: Tensor
+) -> Batch:
+    """Pad the rows after the shared first `cut` tokens."""
+    length = max(len(i[0]) for i in items) - cut
+
+    def padded(values: list[int], fill: int) -> list[int]:
+        return values[cut:] + [fill] * (length - len(values) + cut)
+
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    mask = torch.cat([torch.ones(length, cut, dtype=torch.bool), causal], 1)[None, None]
+    if items[0][3]:
+        mask = mask.repeat(len(items), 1, 1, 1)
+        for row, (_, _, _, spans) in enumerate(items):
+            for start, end in spans:
+                mask[row, 0, end - cut :, start:end] = False
+    return Batch(
+        task,
+        torch.tensor(items[0][0][:cut]),
+        torch.tensor([padded(i[0], 0) for i in items]),
+        torch.tensor([padded(i[2], 0) for i in items]),
+        torch.tensor([padded(i[1], -100) for i in items]),
+        mask,
+        labels,
+    )
+
+
+class Source:
+    """Makes batches in the background; rows of like length go together."""
+
+    def __init__(self, tok: Tokenizer, seed: int) -> None:
+        self.tok, self.rng, self.progress = tok, Random(seed), 0.0
+        names.use_pieces(tok.get_vocab())
+        self.cuts: dict[str, int] = {}
+        self.labels = torch.tensor([tok.token_to_id(label) for label in LABELS])
+        self.ready: dict[str, queue.Queue[Batch]] = {task: queue.Queue() for task in TOKENS}
+        for task in TOKENS:
+            a, b = (encode(tok, example(Random(s), task, 1.0), Random(s))[0] for s in (1, 2))
+            self.cuts[task] = next(i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y) - 1
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def batches(self, task: str, rng: Random, progress: float) -> list[Batch]:
+        """Return some batches of one task in random order."""
+        cut = self.cuts[task]
+        items = sorted(
+            (encode(self.tok, example(rng, task, progress), rng) for _ in range(64)), key=lambda i: len(i[0])
+        )
+        found: list[Batch] = []
+        rows: list[tuple[list[int], list[int], list[int], list[tuple[int, int]]]] = []
+        for item in items:
+            if rows and (len(rows) + 1) * (len(item[0]) - cut) > TOKENS[task]:
+                found.append(collate(task, rows, cut, self.labels))
+                rows = []
+            rows.append(item)
+        found = found or [collate(task, rows, cut, self.labels)]
+        rng.shuffle(found)
+        return found
+
+    def step(self, number: int) -> list[Batch]:
+        """Return the batches of a step."""
+        return [self.ready[task].get() for task in STEPS[number % len(STEPS)]]
+
+    def _work(self) -> None:
+        while True:
+            task = min(TOKENS, key=lambda t: self.ready[t].qsize())
+            if self.ready[task].qsize() > 3:
+                time.sleep(0.05)
+                continue
+            for batch in self.batches(task, self.rng, self.progress):
+                self.ready[task].put(batch)
