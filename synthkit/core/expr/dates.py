@@ -40,3 +40,11 @@ def dates_of(text: str) -> tuple[list[str], str]:
     for form in _FORMS:
         text = form.sub(take, text)
     return found, text
+
+
+_MONTH_WORD = re.compile(rf"\b(?P<name>{_NAMES})\b|(?P<number>1[0-2]|0?[1-9])\s?月")
+
+
+def months_of(text: str) -> set[int]:
+    """The months (1..12) that a text names, with a year or without."""
+    return {_NUMBER[match["name"]] if match["name"] else int(match["number"]) for match in _MONTH_WORD.finditer(text)}

@@ -17,8 +17,9 @@ from jinja2.runtime import Context, Undefined
 from jinja2.utils import pass_context, pass_environment
 from markupsafe import Markup
 
-from synthkit.core.expr import text
+from synthkit.core.expr import answers, figures, foreign, text
 from synthkit.core.expr.sandbox import TEXT_LIMIT, Sandbox, text_of
+from synthkit.core.ids import digest
 
 _JINJA: dict[str, Any] = dict(jinja2.filters.FILTERS)
 _JINJA_TESTS: dict[str, Any] = dict(jinja2.tests.TESTS)
@@ -46,9 +47,9 @@ def tojson(value: Any, indent: int | None = None) -> str:
 
 def _as_replied(value: Any) -> Any:
     if isinstance(value, dict):
-        if value.keys() == {"name", "arguments", "final", "text"}:
-            final = value["final"]
-            return {"name": value["name"], "arguments": value["arguments"]} if final is None else {"final": final}
+        if value.keys() - {"say"} == {"name", "arguments", "final", "text"}:
+            words = next((name for name in ("final", "say") if value.get(name) is not None), None)
+            return {name: value[name] for name in ([words] if words else ["name", "arguments"])}
         return {key: _as_replied(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_as_replied(item) for item in value]
@@ -87,6 +88,14 @@ def _replace(environment: Sandbox, value: Any, old: Any, new: Any, count: int | 
         if not isinstance(body, Markup)
         else Markup(str.replace(body, old, new, -1 if count is None else count))
     )
+
+
+def _after(value: Any, mark: Any) -> str:
+    return text_of(value).rpartition(text_of(mark))[2]
+
+
+def _share(value: Any, salt: str = "") -> float:
+    return int(digest([str(salt), text_of(value)])[:13], 16) / 16**13
 
 
 def _indent(value: Any, width: int = 4, first: bool = False) -> str:
@@ -148,8 +157,20 @@ def _int(value: Any, default: int = 0) -> int:
 _OWN = [
     Filter("mentions", text.mentions, "bool", "mentions(names): any of the names occurs in the text as a whole word"),
     Filter("dangling", text.dangling, "bool", "a statement that begins with a pronoun nothing before it explains"),
-    Filter("figures", text.figures, "[str]", "numbers, percentages and dates of the text, normalised and sorted"),
-    Filter("overlap", text.overlap, "float", "overlap(other): share of the text's word set found in the other, 0..1"),
+    Filter("figures", figures.figures, "[str]", "numbers, percentages and dates of the text, normalised and sorted"),
+    Filter(
+        "foreign_figures",
+        foreign.foreign_figures,
+        "[str]",
+        "foreign_figures(known): figures of the text that are not known, nor rounded or computed from known ones",
+    ),
+    Filter(
+        "overlap",
+        text.overlap,
+        "float",
+        "overlap(other, pairs=true): share of the text's word set found in the other, 0..1; pairs or single characters "
+        "of Chinese",
+    ),
     Filter(
         "pick",
         _pick,
@@ -158,9 +179,9 @@ _OWN = [
     ),
     Filter(
         "same_answer",
-        text.same_answer,
+        answers.same_answer,
         "bool",
-        "same_answer(other): equal but for case, articles, punctuation, form of numbers",
+        "same_answer(other): equal but for case, articles, punctuation, form of numbers and dates",
     ),
     Filter(
         "echoed_in",
@@ -176,6 +197,7 @@ _TEXT = [
     Filter("capitalize", _JINJA["capitalize"], "str", "the first letter a capital, the others small"),
     Filter("trim", _JINJA["trim"], "str", "without space (or the characters given) at both ends"),
     Filter("replace", _replace, "str", "replace(old, new): every occurrence replaced"),
+    Filter("after", _after, "str", "after(mark): what follows the last occurrence of the mark, or all"),
     Filter("truncate", _truncate, "str", "truncate(length, end='...'): cut to that many characters"),
     Filter("indent", _indent, "str", "indent(width=4, first=false): lines shifted to the right"),
     Filter("string", text_of, "str", "as text; lists and objects as JSON"),
@@ -214,6 +236,7 @@ _VALUES = [
     Filter("int", _int, "int", "int(default=0): as a whole number"),
     Filter("float", _JINJA["float"], "float", "float(default=0.0): as a number"),
     Filter("abs", _JINJA["abs"], "item", "the absolute value"),
+    Filter("share", _share, "float", "share(salt=''): a number 0..1 drawn from the value; x | share < 0.5 is a half"),
     Filter("round", _round, "float", "round(precision=0)"),
 ]
 

@@ -27,7 +27,13 @@ from synthkit.core.types.model import (
     bare,
 )
 
-_CALL = {"name": Optional(Str()), "arguments": Optional(Json()), "final": Optional(Str()), "text": Str()}
+_CALL = {
+    "name": Optional(Str()),
+    "arguments": Optional(Json()),
+    "final": Optional(Str()),
+    "say": Optional(Str()),
+    "text": Str(),
+}
 _TEXTS = (Str, Choice, Date, Ref)
 
 
