@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from synthkit.core.context import Context, TableContext
     from synthkit.core.expr import Expression
+    from synthkit.core.part import Part
     from synthkit.core.prompt import Prompt as PromptFile
     from synthkit.core.toolset import Toolset
     from synthkit.core.types import Type
 
-MeaningName = Literal["column", "new column", "expr", "prompt", "model", "step", "type"]
+MeaningName = Literal["column", "new column", "expr", "prompt", "model", "step", "origin", "type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ Model = Annotated[str, Meaning("model")]
 """Name of a role under `models:`."""
 StepName = Annotated[str, Meaning("step")]
 """Name of another step, whose table is read too."""
+Origin = Annotated[str, Meaning("origin")]
+"""Name of a column, or else of a step above: rows that come from one of its rows belong together."""
 OutType = Annotated[Any, Meaning("type")]
 """A type of the `out:` language: a string, or a mapping of field name to type."""
 
@@ -86,6 +89,18 @@ class Scope(Protocol):
 
     def step_columns(self, step: str) -> Mapping[str, Type]:
         """Columns of another step's rows (`StepName` fields)."""
+        ...
+
+    def step_parts(self, step: str) -> Mapping[str, Part]:
+        """Columns of another step that are parts of a list of its input; empty where it has none."""
+        ...
+
+    def part_of(self, column: str) -> Part | None:
+        """The part of a list that an input column is; None where it is none."""
+        ...
+
+    def is_origin(self, step: str) -> bool:
+        """Whether each input row comes from one row of that step, by way of steps that carry columns."""
         ...
 
     def published(
@@ -146,7 +161,7 @@ class Action(BaseModel):
         """Columns of the input that decide the result; derived from the fields' annotations."""
         found: set[str] = set()
         for meaning, at, text in self.mentions():
-            if meaning == "column":
+            if meaning == "column" or (meaning == "origin" and text in scope.columns):
                 found.add(text)
             elif meaning == "expr":
                 expression = scope.expr(text, at)
@@ -164,8 +179,28 @@ class Action(BaseModel):
         """Columns of the input that it may add anew; adding any other existing column is a PlanError."""
         return frozenset(getattr(self, "replace", ()))
 
+    def reads_of(self, step: str, scope: Scope) -> frozenset[str] | None:
+        """Columns of another step (`StepName` fields) that decide the result; None for all."""
+        return None
+
+    def parts(self) -> Mapping[str, Part]:
+        """Those of its columns that are not stored but cut from a list of the input row; `adds` types them too."""
+        return {}
+
+    def hides(self, scope: Scope) -> frozenset[str]:
+        """Columns of the input that are not visible after the step."""
+        return frozenset()
+
+    def branches(self) -> Mapping[str, str]:
+        """Names that `from: step.name` may take -> the column that says which of them a row belongs to."""
+        return {}
+
     def check(self, scope: Scope) -> None:
         """Report what is wrong beyond types and columns, e.g. three votes at temperature 0."""
+
+    def depends(self) -> Mapping[str, Value]:
+        """What its rows depend on beside parameters and code (digests of files it reads); part of the fingerprint."""
+        return {}
 
     def cost(self) -> Cost:
         """Expected requests and rows for one input row; override where `each`, `n`, `votes` or `explode` multiply."""

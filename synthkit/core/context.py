@@ -17,6 +17,7 @@ from synthkit.core.row import Reply, Row, Value
 if TYPE_CHECKING:
     import polars as pl
 
+    from synthkit.core.part import Part
     from synthkit.core.store import Store
     from synthkit.core.toolset import Toolset
     from synthkit.core.types import Type
@@ -95,6 +96,10 @@ class Context(Shared, Protocol):
         """The journaled result of any other non-deterministic work (a tool, the clock): done once, then replayed."""
         ...
 
+    def scan(self, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        """Some or all columns of a step above that a `StepName` field names, with `_id`; the step is complete."""
+        ...
+
     def render(self, prompt: str, row: Mapping[str, Value], **extra: Value) -> tuple[str, list[dict[str, Any]]]:
         """A document: its text and its role spans `{role, start, end}` in characters."""
         ...
@@ -112,8 +117,16 @@ class TableContext(Shared, Protocol):
         """`--limit`: a source may end early only if it gives the first N rows by id; the executor cuts anyway."""
         ...
 
-    def scan(self, step: str | None = None) -> pl.LazyFrame:
-        """The declared columns of the input (or of a step named by a `StepName` field), with `_id`."""
+    def scan(self, step: str | None = None, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        """The declared columns of the input (or all of a step named by a `StepName` field), or some; with `_id`."""
+        ...
+
+    def origins(self, step: str) -> pl.LazyFrame:
+        """`_id` of each input row, and `_origin`: the row of a step above (a `StepName` or `Origin` field) it is of."""
+        ...
+
+    def parts(self, step: str) -> Mapping[str, Part]:
+        """Columns of a step (as for `origins`) that are parts of a list of its input."""
         ...
 
     def drop(

@@ -88,13 +88,24 @@ class Request:
     """One-token labels: the reply is one token and `Sample.label_logprobs` holds the raw log-probability of each."""
     priority: int = 0
     """Lower goes sooner; the executor gives later steps lower numbers."""
+    run_seed: int = 0
+    """The spec's `seed`, from which `seed` is drawn; engines need not look at it."""
 
     def digest(self, identity: Mapping[str, Any] | None = None) -> Id:
-        """The hash of all that decides the reply but `n` and the seed; `identity` is the engine's."""
+        """The hash of all that decides the reply but `n` and `seed`; `identity` is the engine's.
+
+        A run seed counts where the reply is sampled: another one asks anew, and going back finds the old samples.
+        """
         sampling = self.role.model_dump(mode="json", exclude={"engine", "reask"})
         spoken = [[message.role, message.content] for message in self.messages]
         constraint = [self.constraint.kind, self.constraint.value] if self.constraint else None
-        return digest([digest([dict(identity or {}), sampling]), spoken, constraint, self.labels])
+        parts = [digest([dict(identity or {}), sampling]), spoken, constraint, self.labels]
+        return digest([*parts, self.run_seed] if self.run_seed and self.sampled else parts)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether chance has a part in the reply: a temperature above 0, and no labels to be weighed."""
+        return self.role.temperature > 0 and not self.labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ COMPOSITES = "synthkit.composites"
 """Composite verbs: name -> `package:path/to/action.yaml`, kept as text."""
 ENGINES = "synthkit.engines"
 """Engine kinds: name -> EngineConfig class."""
+TOOLS = "synthkit.tools"
+"""Tools of an agent: name -> ToolConfig class."""
 STORES = "synthkit.stores"
 """Stores: name -> callable that opens a run directory."""
 
@@ -79,6 +81,11 @@ def actions() -> Group:
 def engines() -> Group:
     """Engine kinds."""
     return group(ENGINES)
+
+
+def tools() -> Group:
+    """Tools of an agent."""
+    return group(TOOLS)
 
 
 def open_store(name: str = "lance") -> Callable[..., Any]:

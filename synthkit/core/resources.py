@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["specs", "prompts", "toolsets", "nano", "documents"]
+Kind = Literal["specs", "prompts", "toolsets", "nano", "documents", "trajectories"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_IN_CHECKOUT: dict[str, str] = {"nano": "examples/nano/model", "documents": "examples/documents"}
+_IN_CHECKOUT: dict[str, str] = {
+    "nano": "examples/nano/model",
+    "documents": "examples/documents",
+    "trajectories": "examples/trajectories",
+}
 
 
 def shipped(kind: Kind) -> Path:
-    """The folder of shipped specs, prompts, toolsets, documents, or of the model `nano`."""
+    """The folder of shipped specs, prompts, toolsets, documents or trajectories, or of the model `nano`."""
     packed = _PACKAGE / "_data" / kind
     if packed.is_dir():
         return packed

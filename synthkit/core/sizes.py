@@ -33,6 +33,11 @@ def parse_tokens(value: Any) -> int:
     return _whole(value, _BINARY, "a length in tokens", "600, 32Ki or 1Mi")
 
 
+def parse_bytes(value: Any) -> int:
+    """`65536` or `256Mi` as an int."""
+    return _whole(value, _BINARY, "a size in bytes", "65536, 256Mi or 2Gi")
+
+
 def parse_share(value: Any) -> float:
     """`60%` or `0.6` as a float between 0 and 1."""
     share = parse_fraction(value)
@@ -103,6 +108,8 @@ Count = Annotated[int, BeforeValidator(parse_count), WithJsonSchema(_COUNT_SCHEM
 """A number of things: `5000`, `5K`, `2B`."""
 Tokens = Annotated[int, BeforeValidator(parse_tokens), WithJsonSchema(_TOKENS_SCHEMA)]
 """A length in tokens: `600`, `32Ki`."""
+Bytes = Annotated[int, BeforeValidator(parse_bytes), WithJsonSchema(_TOKENS_SCHEMA)]
+"""A size in memory: `65536`, `256Mi`."""
 Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_SHARE_SCHEMA)]
 """A part of a whole: `60%` or `0.6`."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from synthkit.core.ids import Id, digest
 from synthkit.core.outcome import Outcome, Reject
+from synthkit.core.part import Part
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,6 +43,8 @@ class StepLayout:
     """A union of `parents`: the column `_branch` names the parent each row came from."""
     hidden: frozenset[str] = frozenset()
     """Columns of ancestors or of this step that are not visible from here on (inner columns of a composite)."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """Columns that are not stored but cut from a list of the (first) parent on reading; not among `adds`."""
 
 
 @dataclass(frozen=True, slots=True)

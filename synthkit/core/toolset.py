@@ -19,7 +19,7 @@ from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.ids import Id, digest
 
 FINAL_LIMIT = 2000
-"""Most characters of a final answer."""
+"""Most characters of a final answer, and of what is said to the user in one turn."""
 _LARGEST_FILE = 1 << 20
 
 
@@ -45,6 +45,11 @@ class Toolset(BaseModel):
     """What kind of agent has these tools."""
     tools: dict[str, Tool] = Field(min_length=1)
     """Tools by name."""
+    say: bool = False
+    """Whether the agent talks with a user: `{"say": "..."}` is then a call like the others, and the user's next words
+    are its response."""
+    derived: bool = False
+    """Whether the schemas were read off calls that an agent made: what no call had is not in them."""
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -55,7 +60,7 @@ class Toolset(BaseModel):
     @cached_property
     def digest(self) -> Id:
         """Hash of names, descriptions and schemas; part of the fingerprint of steps that call."""
-        return digest(self.model_dump())
+        return digest(self.model_dump(exclude={"derived"} if self.say else {"derived", "say"}))
 
     @cached_property
     def _validators(self) -> dict[str, Any]:
@@ -80,16 +85,22 @@ class Toolset(BaseModel):
             }
             for name, tool in self.tools.items()
         ]
-        final = {
-            "type": "object",
-            "properties": {"final": {"type": "string", "minLength": 1, "maxLength": FINAL_LIMIT}},
-            "required": ["final"],
-            "additionalProperties": False,
-        }
-        return {"anyOf": [*calls, final]}
+        words = [
+            {
+                "type": "object",
+                "properties": {name: {"type": "string", "minLength": 1, "maxLength": FINAL_LIMIT}},
+                "required": [name],
+                "additionalProperties": False,
+            }
+            for name in (("final", "say") if self.say else ("final",))
+        ]
+        return {"anyOf": [*calls, *words]}
 
     def call_schema(self) -> dict[str, Any]:
-        """JSON Schema of one call or a final answer, fit for constrained decoding; do not change it."""
+        """JSON Schema of one call or a final answer (with `say`, also words to the user), fit for constrained decoding.
+
+        Do not change it.
+        """
         return self._call_schema
 
     def prompt_view(self) -> list[dict[str, Any]]:
@@ -100,11 +111,16 @@ class Toolset(BaseModel):
         ]
 
     def problem(self, call: Mapping[str, Any] | None) -> str | None:
-        """Why the call (as replied or as stored) is not valid; None where it is. A final answer is valid."""
+        """Why the call (as replied or as stored) is not valid; None where it is. A final answer is valid.
+
+        Words to the user are valid where the toolset says `say: true`.
+        """
         if not isinstance(call, Mapping):
             return "there is no call"
         if call.get("final") is not None:
             return None
+        if call.get("say") is not None:
+            return None if self.say else f"say: the agent of {self.toolset!r} talks with no user"
         name, arguments = call.get("name"), call.get("arguments")
         if not isinstance(name, str) or name not in self.tools:
             near = get_close_matches(str(name), self.tools, 1, 0.5)

@@ -8,7 +8,7 @@ from synthkit.core.types.arrow import arrow_schema, arrow_type, decode, decode_r
 
 from .strategies import names, types_with_json, values_of
 
-CALL = {"name": "search", "arguments": {"query": ["a"]}, "final": None, "text": "a"}
+CALL = {"name": "search", "arguments": {"query": ["a"]}, "final": None, "say": None, "text": "a"}
 COLUMNS = {
     "id": Str(),
     "n": Int(),
@@ -34,7 +34,7 @@ ROWS = [
 def test_types_are_plain_arrow():
     assert arrow_type(Optional(ListOf(Int()))) == pa.list_(pa.int64())
     assert arrow_type(MapOf(Float())) == pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
-    assert arrow_type(Call()) == pa.struct([(n, pa.string()) for n in ("name", "arguments", "final", "text")])
+    assert arrow_type(Call()) == pa.struct([(n, pa.string()) for n in ("name", "arguments", "final", "say", "text")])
     assert arrow_schema({"a": Json()}) == pa.schema([("a", pa.string())])
 
 

@@ -1,9 +1,10 @@
 import pytest
 
 from synthkit.core.errors import SpecError
+from synthkit.core.ids import digest
 from synthkit.core.resources import shipped
 from synthkit.core.tokens import load_tokenizer
-from synthkit.core.toolset import load_toolset
+from synthkit.core.toolset import Toolset, load_toolset
 
 DEEP = load_toolset(shipped("toolsets") / "deep_research.yaml")
 
@@ -75,6 +76,35 @@ def test_bad_files_say_what_is_wrong(tmp_path, text):
         load_toolset(tmp_path / "t.yaml")
     assert BAD[text] in str(caught.value)
     assert "t.yaml" in str(caught.value)
+
+
+def test_words_to_the_user_are_a_call_where_the_toolset_says_so():
+    talking = Toolset.model_validate(DEEP.model_dump() | {"say": True})
+    assert DEEP.problem({"say": "Well?"}) == "say: the agent of 'deep_research' talks with no user"
+    assert talking.problem({"say": "Well?"}) is None
+    assert talking.problem({"name": None, "arguments": None, "final": None, "say": "Well?", "text": "Well?"}) is None
+    *quiet, final = DEEP.call_schema()["anyOf"]
+    assert final["required"] == ["final"]
+    assert talking.call_schema()["anyOf"][:-1] == [*quiet, final]
+    say = {"type": "string", "minLength": 1, "maxLength": 2000}
+    assert talking.call_schema()["anyOf"][-1]["properties"] == {"say": say}
+    assert talking.digest != DEEP.digest
+
+
+def test_where_schemas_come_from_is_no_part_of_the_digest():
+    assert Toolset.model_validate(DEEP.model_dump() | {"derived": True}) == DEEP
+    assert DEEP.digest == digest({"toolset": DEEP.toolset, "about": DEEP.about, "tools": DEEP.model_dump()["tools"]})
+
+
+@pytest.mark.parametrize("path", sorted(shipped("toolsets").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_toolset_is_sound(path):
+    toolset = load_toolset(path)
+    assert toolset.toolset == path.stem
+    assert toolset.about
+    assert all(tool.about for tool in toolset.tools.values())
+    for tool in toolset.tools.values():
+        assert tool.parameters["additionalProperties"] is False
+    assert len(toolset.call_schema()["anyOf"]) == len(toolset.tools) + 1 + toolset.say
 
 
 def test_words_of_yaml_1_1_are_text(tmp_path):

@@ -276,10 +276,11 @@ def test_calls_are_stored_with_their_text():
     kind = Object({"call": Call()})
     reply = '{"call": {"name": "search", "arguments": {"query": ["first", "second"]}}}'
     assert read_reply(kind, reply, toolset=TOOLS)["call"] == {
-        "name": "search", "arguments": {"query": ["first", "second"]}, "final": None, "text": "first second",
+        "name": "search", "arguments": {"query": ["first", "second"]},
+        "final": None, "say": None, "text": "first second",
     }  # fmt: skip
     assert read_reply(kind, '{"call": {"final": "42"}}', toolset=TOOLS)["call"] == {
-        "name": None, "arguments": None, "final": "42", "text": "42",
+        "name": None, "arguments": None, "final": "42", "say": None, "text": "42",
     }  # fmt: skip
     as_text = '{"call": {"name": "search", "arguments": "{\\"query\\": []}"}}'
     assert read_reply(kind, as_text, toolset=TOOLS)["call"]["arguments"] == {"query": []}
@@ -288,6 +289,24 @@ def test_calls_are_stored_with_their_text():
             read_reply(kind, bad, toolset=TOOLS)
     with pytest.raises(ParseError, match="there is no tool 'serch'; did you mean 'search'"):
         read_reply(kind, '{"call": {"name": "serch", "arguments": {}}}', toolset=TOOLS)
+
+
+def test_words_to_the_user_are_stored_too():
+    kind = Object({"call": Call()})
+    reply = '{"call": {"say": "Well?"}}'
+    talking = Toolset.model_validate(TOOLS.model_dump() | {"say": True})
+    assert read_reply(kind, reply, toolset=talking)["call"] == {
+        "name": None, "arguments": None, "final": None, "say": "Well?", "text": "Well?",
+    }  # fmt: skip
+    with pytest.raises(ParseError) as quiet:
+        read_reply(kind, reply, toolset=TOOLS)
+    assert str(quiet.value).endswith(
+        'a call is {"name": ..., "arguments": {...}} or {"final": "..."}, and nothing else'
+    )
+    with pytest.raises(ParseError, match=r'call: a call is .*, \{"say": "\.\.\."\} or'):
+        read_reply(kind, '{"call": {"says": "Well?"}}', toolset=talking)
+    with pytest.raises(ParseError, match="say: 0 characters are fewer than the 1 asked for"):
+        read_reply(kind, '{"call": {"say": ""}}', toolset=talking)
 
 
 def test_constraints():
@@ -313,6 +332,7 @@ CHECKS = [
     (MapOf(Int()), {"k": "v"}, "k: 'v' is not a whole number"),
     (Json(), {"a": object}, "is not a JSON value"),
     (Call(), {"name": None, "arguments": None, "final": None, "text": ""}, "either a name or a final answer"),
+    (Call(), {"name": "a", "arguments": {}, "final": None, "say": "b", "text": ""}, "or says something"),
     (Ref("x"), 1, "1 is not the id of an item"),
 ]
 

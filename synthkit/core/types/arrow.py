@@ -28,12 +28,11 @@ from synthkit.core.types.model import (
     MapOf,
     Object,
     Optional,
-    Str,
     Type,
     bare,
 )
 
-_CALL_FIELDS: dict[str, Type] = {"name": Str(), "arguments": Json(), "final": Str(), "text": Str()}
+_CALL_FIELDS = ("name", "arguments", "final", "say", "text")
 
 
 def arrow_type(type: Type) -> Any:

@@ -193,14 +193,16 @@ def _check_ref(type: Ref, value: Any, path: str) -> str | None:
     return None if isinstance(value, str) else place(path, f"{show(value)} is not the id of an item")
 
 
-_CALL = Object({"name": Optional(Str()), "arguments": Json(), "final": Optional(Str()), "text": Str()})
+_CALL = Object(
+    {"name": Optional(Str()), "arguments": Json(), "final": Optional(Str()), "say": Optional(Str()), "text": Str()}
+)
 
 
 def _check_call(type: Call, value: Any, path: str) -> str | None:
     problem = _check_object(_CALL, value, path)
-    if problem or (value["name"] is None) != (value.get("final") is None):
+    if problem or sum(value.get(name) is not None for name in ("name", "final", "say")) == 1:
         return problem
-    return place(path, "a call has either a name or a final answer")
+    return place(path, "a call has either a name or a final answer, or says something")
 
 
 _CHECKS: dict[Any, Callable[[Any, Any, str], str | None]] = {

@@ -187,7 +187,7 @@ class Ref(Type):
 
 @dataclass(frozen=True)
 class Call(Type):
-    """A tool call of the toolset, or a final answer; stored as `{name, arguments, final, text}`."""
+    """A tool call, a final answer, or words to the user; stored as `{name, arguments, final, say, text}`."""
 
     def __str__(self) -> str:
         return "call"

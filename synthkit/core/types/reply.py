@@ -194,7 +194,7 @@ class _Reading:
         if isinstance(value, dict) and isinstance(value.get("arguments"), str):
             with suppress(ValueError):  # servers with tool calls of their own send the arguments as text
                 value = {**value, "arguments": loads(value["arguments"])}
-        problem = _call_problem(value)
+        problem = _call_problem(value, say=self.toolset is None or self.toolset.say)
         if problem is None and self.toolset is not None:
             problem = self.toolset.problem(value)
         if problem is not None:
@@ -211,25 +211,28 @@ class _Reading:
 
 
 def stored_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """A call or final answer in the form it is stored in: `{name, arguments, final, text}`."""
-    final = call.get("final")
-    text = final if final is not None else " ".join(_leaves(call.get("arguments")))
-    return {"name": call.get("name"), "arguments": call.get("arguments"), "final": final, "text": text}
+    """A call, a final answer or words to the user as stored: `{name, arguments, final, say, text}`."""
+    final, say = call.get("final"), call.get("say")
+    words = say if final is None else final
+    text = words if words is not None else " ".join(_leaves(call.get("arguments")))
+    return {"name": call.get("name"), "arguments": call.get("arguments"), "final": final, "say": say, "text": text}
 
 
-def _call_problem(value: Any) -> str | None:
-    """Why the value has not the shape of a call."""
+def _call_problem(value: Any, say: bool) -> str | None:
+    """Why the value has not the shape of a call; `say`: words to the user are one too."""
     if isinstance(value, dict):
-        if value.keys() == {"final"}:
-            problem = str_problem(Str(1), value["final"], Str().limit)
-            return f"final: {problem}" if problem else None
+        for words in ("final", "say") if say else ("final",):
+            if value.keys() == {words}:
+                problem = str_problem(Str(1), value[words], Str().limit)
+                return f"{words}: {problem}" if problem else None
         if (
             value.keys() == {"name", "arguments"}
             and isinstance(value["name"], str)
             and isinstance(value["arguments"], dict)
         ):
             return None
-    return 'a call is {"name": ..., "arguments": {...}} or {"final": "..."}, and nothing else'
+    spoken = ', {"say": "..."}' if say else ""
+    return f'a call is {{"name": ..., "arguments": {{...}}}}{spoken} or {{"final": "..."}}, and nothing else'
 
 
 def _leaves(value: Any) -> list[str]:
