@@ -1,0 +1,1 @@
+"""Tools that work without a network, and what opens them."""

@@ -1,0 +1,108 @@
+"""`visit`: what a document says about a goal, page by page.
+
+A page is made of whole sentences. With a goal its most related sentences are given, and without a page number the page
+that has the most of them; without a goal the whole page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from synthkit.actions.sentences import sentences
+from synthkit.actions.tools.corpus import Corpus, Document
+from synthkit.actions.tools.library import open_library
+from synthkit.actions.tools.related import best, relevance
+from synthkit.core.action import Scope
+from synthkit.core.row import Value
+from synthkit.core.tool import OpenTool, ToolConfig, ToolError
+
+if TYPE_CHECKING:
+    from synthkit.core.context import Context
+    from synthkit.core.toolset import Tool
+
+
+class Visit(ToolConfig):
+    """Open documents of a corpus. `url` is an id or a list of ids, as `search` shows them; `goal` what to look for."""
+
+    kind: ClassVar[str] = "visit"
+    needs: ClassVar[frozenset[str]] = frozenset({"url"})
+    takes: ClassVar[frozenset[str]] = frozenset({"goal", "page"})
+
+    corpus: Corpus
+    """Where documents are looked up."""
+    page: Annotated[int, Field(ge=200)] = 4000
+    """Characters of a page; a sentence is never cut, unless it is longer."""
+    excerpt: Annotated[int, Field(ge=100)] = 1000
+    """Characters of the sentences given for a goal."""
+
+    def check(self, scope: Scope, declared: Tool, at: tuple[str | int, ...]) -> None:
+        """The corpus, too."""
+        super().check(scope, declared, at)
+        self.corpus.check(scope, (*at, "corpus"))
+
+    def depends(self) -> Value:
+        """The corpus."""
+        return self.corpus.stamp()
+
+    async def open(self, ctx: Context) -> OpenTool:
+        """Build or find the corpus."""
+        library = await open_library(self.corpus, ctx)
+
+        async def visit(arguments: Mapping[str, Value]) -> str:
+            urls, goal, number = arguments["url"], arguments.get("goal"), arguments.get("page")
+            urls = [urls] if isinstance(urls, str) else urls
+            if not isinstance(urls, list) or not all(isinstance(each, str) for each in urls):
+                raise ToolError("url must be an address or a list of addresses")
+            found = []
+            for url in urls:
+                document = await library.find(url)
+                try:
+                    if document is None:
+                        raise ToolError(f"there is no page {url!r}; search gives the addresses")
+                    found.append(self.shown(document, str(goal or ""), number))
+                except ToolError as error:
+                    if len(urls) == 1:
+                        raise
+                    found.append(f"Error: {error}")
+            return "\n\n".join(found)
+
+        return OpenTool(visit, library.key)
+
+    def shown(self, document: Document, goal: str, number: int | None) -> str:
+        """One page of a document: title, address and page, then what it says about the goal."""
+        pages = list(paged(document.text, self.page))
+        if number is None:
+            number = 1 + _about(pages, goal)
+        elif not 1 <= number <= len(pages):
+            raise ToolError(f"{document.id!r} has the pages 1 to {len(pages)}; there is no page {number}")
+        page = pages[number - 1]
+        chosen = best(page, goal, self.excerpt) if goal else list(range(len(page)))
+        body = "\n".join(page[at] for at in chosen)
+        if not body:
+            body = "\n".join(["(nothing on this page is about the goal; it begins:)", *page[:1]])
+        return f"{document.title or document.id} ({document.id}) [{number}/{len(pages)}]\n{body}"
+
+
+def _about(pages: Sequence[Sequence[str]], goal: str) -> int:
+    """The position of the page with the sentence that says most about the goal; the first of equals."""
+    scores = iter(relevance([each for page in pages for each in page], goal))
+    most = [max((next(scores) for _ in page), default=0.0) for page in pages]
+    return most.index(max(most))
+
+
+def paged(text: str, size: int) -> list[list[str]]:
+    """The sentences of a text in pages of at most `size` characters; longer sentences are cut. One page at least."""
+    pages: list[list[str]] = [[]]
+    room = size
+    for each in sentences(text):
+        for start in range(each.start, each.end, size):
+            piece = text[start : min(start + size, each.end)]
+            if pages[-1] and len(piece) > room:
+                pages.append([])
+                room = size
+            pages[-1].append(piece)
+            room -= len(piece) + 1
+    return pages
