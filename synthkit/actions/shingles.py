@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     Shingles = NDArray[uint32]
 
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af"
-_TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:[.,]\d+)*")
+CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af"
+"""Characters that are words by themselves, as they stand within the brackets of a pattern."""
+_TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:[.,]\d+)*")
 _DIGIT = re.compile(r"\d")
 _MONTH = re.compile(
     r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
@@ -76,11 +77,11 @@ def candidates(sets: Sequence[Shingles], groups: Sequence[int], threshold: float
     import numpy as np
 
     count, rows = bands(threshold)
-    signatures = _signatures(sets)
+    marks = signatures(sets)
     group = np.asarray(groups, dtype=np.uint32).reshape(-1, 1)
     found = np.empty(0, dtype=np.int64)
     for band in range(count):
-        part = np.hstack([group, signatures[:, band * rows : (band + 1) * rows]])
+        part = np.hstack([group, marks[:, band * rows : (band + 1) * rows]])
         keys = np.ascontiguousarray(part).view(np.dtype((np.void, part.shape[1] * 4))).ravel()
         _, bucket, sizes = np.unique(keys, return_inverse=True, return_counts=True)
         shared = np.flatnonzero(sizes[bucket] > 1)
@@ -102,7 +103,7 @@ def _pairs(members: list[int]) -> Iterator[tuple[int, int]]:
             yield first, second
 
 
-def _signatures(sets: Sequence[Shingles]) -> NDArray[uint32]:
+def signatures(sets: Sequence[Shingles]) -> NDArray[uint32]:
     """MinHash signatures, a row each: 512 bytes."""
     import numpy as np
     from datasketch import MinHash
