@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _CRITERION = re.compile(r"""\bp\(\s*['"]?(\w+)""")
 _RESERVED = frozenset({"reason", "reasons"})
+_WORDS = frozenset({"true", "false", "none", "not", "and", "or", "in", "is", "if", "else"})
+"""Words of expressions: `p(true)` is not the probability of a criterion."""
 
 
 class Judge(RowAction):
@@ -117,6 +119,8 @@ class Judge(RowAction):
 
         if name in _RESERVED:
             scope.problem(f"a criterion cannot be called {name!r}: the reasons of the votes are", ("rubric", name))
+        if name.lower() in _WORDS:
+            scope.problem(f"a criterion cannot be called {name!r}, a word of expressions", ("rubric", name))
         if type is not None and not isinstance(type, Choice):
             scope.problem(f"{name!r} needs labels, not {type}", ("rubric", name), help="write pass|fail")
         elif isinstance(type, Choice) and self.score == "logprob" and len(type.values) != 2:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _BATCH = 1024
 _SHIPPED = "shipped:"
+_DATA: tuple[Literal["documents", "trajectories"], ...] = ("documents", "trajectories")
 _SMALL = 32 * 2**20
 
 
@@ -38,8 +39,9 @@ class Read(SourceAction):
     verb: ClassVar[str] = "read"
 
     path: str | list[str] | None = None
-    """Files, with `*` and `**`, relative to the working directory: .jsonl .json .csv .tsv .parquet .lance .txt .md,
-    also .gz .zst .bz2. `shipped:documents/*.jsonl` are the articles that come with synthkit."""
+    """Files, with `*` and `**`, relative to the working directory: .jsonl .json .traj .csv .tsv .parquet .lance .txt
+    .md, also .gz .zst .bz2. A .json file is a list of records, one record, or records by name, which is their `id`.
+    `shipped:documents/*.jsonl` are the articles that come with synthkit, `shipped:trajectories/*.jsonl` the runs."""
     key: str | list[str] | None = None
     """What names a record, so that a changed one replaces its rows; its content where left out."""
     columns: dict[str, OutType] | None = None
@@ -129,8 +131,8 @@ class Read(SourceAction):
         for place in found:
             if not form(place):
                 raise SpecError(
-                    f"the format of {place!r} is unknown; known: .jsonl .json .csv .tsv .parquet .lance .txt .md, also "
-                    "with .gz, .zst or .bz2"
+                    f"the format of {place!r} is unknown; known: .jsonl .json .traj .csv .tsv .parquet .lance .txt "
+                    ".md, also with .gz, .zst or .bz2"
                 )
         return dict(sorted(found.items()))
 
@@ -225,9 +227,10 @@ def _match(pattern: str) -> Iterator[tuple[str, Path]]:
         from synthkit.core.resources import shipped
 
         kind, _, inner = pattern.removeprefix(_SHIPPED).partition("/")
-        if kind != "documents":
+        data = next((each for each in _DATA if each == kind), None)
+        if data is None:
             return
-        root, prefix = shipped("documents"), f"{_SHIPPED}{kind}/"
+        root, prefix = shipped(data), f"{_SHIPPED}{kind}/"
     for name in glob.glob(inner, root_dir=root, recursive=True):  # noqa: PTH207 - Path.glob takes no absolute pattern
         file = root / name
         if file.is_file() or file.suffix == ".lance":

@@ -92,7 +92,7 @@ def _object(line: bytes) -> Mapping[str, Any] | Unreadable:
 
 
 def _json(path: Path, place: str, columns: frozenset[str]) -> Iterator[Record]:
-    """A list of objects, or one object."""
+    """A list of objects, or one object; records by name are told by having none of the columns themselves."""
     import orjson
 
     with _open(path) as stream:
@@ -102,6 +102,12 @@ def _json(path: Path, place: str, columns: frozenset[str]) -> Iterator[Record]:
     except orjson.JSONDecodeError as error:
         yield Record(place, Unreadable("broken JSON", str(error)))
         return
+    if isinstance(loaded, dict) and loaded and not loaded.keys() & columns:
+        found = {name: each for name, each in loaded.items() if isinstance(each, dict)}
+        if len(found) == len(loaded):
+            for name, fields in found.items():
+                yield Record(f"{place}[{name!r}]", {"id": name, **fields})
+            return
     for number, fields in enumerate(loaded if isinstance(loaded, list) else [loaded]):
         where = f"{place}[{number}]"
         if isinstance(fields, dict):
@@ -187,6 +193,7 @@ _FORMS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".traj": "json",
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -14,6 +14,7 @@ from synthkit.core.engine import Capability, Role
 from synthkit.core.expr import Expression, ExprSyntaxError, compile_expression
 from synthkit.core.ids import Id, mint, seed
 from synthkit.core.outcome import Outcome, Reject
+from synthkit.core.part import Part
 from synthkit.core.prompt import Prompt, PromptLibrary, PromptNotFound, PromptSyntaxError
 from synthkit.core.resources import shipped
 from synthkit.core.row import Row
@@ -40,6 +41,8 @@ class FakeScope:
     roles: Mapping[str, Role] = field(default_factory=lambda: {"writer": Role(engine="e")})
     can: frozenset[Capability] = EVERYTHING
     others: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
+    origins: Collection[str] = ()
     folders: Sequence[Any] = ()
     problems: list[tuple[str, tuple[str | int, ...]]] = field(default_factory=list)
 
@@ -51,6 +54,15 @@ class FakeScope:
 
     def step_columns(self, step: str) -> Mapping[str, Type]:
         return self.others.get(step, {})
+
+    def step_parts(self, step: str) -> Mapping[str, Part]:
+        return self.parts.get(step, {})
+
+    def part_of(self, column: str) -> Part | None:
+        return next((parts[column] for parts in self.parts.values() if column in parts), None)
+
+    def is_origin(self, step: str) -> bool:
+        return step in self.origins
 
     def published(self, table: str, **where: Any) -> Mapping[str, Type]:
         return self.others.get(table, {})
@@ -94,15 +106,31 @@ class FakeTable:
     step: str = "step"
     adds: Mapping[str, Type] = field(default_factory=dict)
     others: Mapping[str, tuple[Mapping[str, Type], Rows]] = field(default_factory=dict)
+    cut: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
+    """Parts of the other steps' columns."""
+    of: Mapping[str, str] = field(default_factory=dict)
+    """Row -> its origin, where that is not its own id."""
     vars: Mapping[str, Any] = field(default_factory=dict)
     limit: int | None = None
     rejects: list[Reject] = field(default_factory=list)
     read: list[Any] = field(default_factory=list)
 
-    def scan(self, step: str | None = None) -> pl.LazyFrame:
-        columns, rows = (self.columns, self.rows) if step is None else self.others[step]
+    def scan(self, step: str | None = None, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        types, rows = (self.columns, self.rows) if step is None else self.others[step]
         named = [{"_id": mint("", "in", dict(row)), **row} for row in rows]
-        return pl.from_arrow(encode({"_id": Str(), **columns}, named)).lazy()
+        frame = pl.from_arrow(encode({"_id": Str(), "_parents": ListOf(Str()), **types}, named)).lazy()
+        return frame.drop("_parents") if step is None else frame.select("_id", "_parents", *(columns or types))
+
+    def origins(self, step: str) -> pl.LazyFrame:
+        ids = self.scan().collect()["_id"].to_list()
+        named = {"_id": ids, "_origin": [self.of.get(each, each) for each in ids]}
+        return pl.LazyFrame(named, schema={"_id": pl.String, "_origin": pl.String})
+
+    def parts(self, step: str) -> Mapping[str, Part]:
+        return self.cut[step]
+
+    def evaluate(self, expr: str, row: Mapping[str, Any]) -> Any:
+        return compile_expression(expr).evaluate(row, vars=self.vars)
 
     def drop(
         self, rows: Iterable[Id], outcome: Outcome, reason: str, details: Iterable[Mapping[str, Any]] = ()
@@ -131,7 +159,8 @@ class FakeTable:
 
     async def run(self, action: TableAction | SourceAction) -> list[dict[str, Any]]:
         """The action's rows, and what it drops; every input row must be accounted for exactly once."""
-        scope = FakeScope(columns=self.columns, others={name: each[0] for name, each in self.others.items()})
+        others = {name: each[0] for name, each in self.others.items()}
+        scope = FakeScope(columns=self.columns, others=others, parts=self.cut)
         self.adds = self.adds or action.adds(scope)
         columns = {"_id": Str(), "_parents": ListOf(Str()), **self.adds}
         batches = action.table(self.scan(), self) if isinstance(action, TableAction) else action.batches(self)

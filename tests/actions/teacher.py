@@ -1,4 +1,7 @@
-"""A simple teacher for the shipped English prompts: copies sentences, asks by cloze, plans by the subject."""
+"""A simple teacher for the shipped English prompts: copies sentences, asks by cloze, plans by the subject.
+
+Asked to reason, it supposes 1066, and corrects that by the fact whose cloze the question is.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ def reply(request: Request) -> str | Sample | list[str | Sample]:
         made = _claims(text)
     elif "Write one hard question" in text:
         made = _question(text)
+    elif "You answer a hard question" in text:
+        made = _draft(text)
+    elif "You correct a draft" in text:
+        made = _refined(text)
     else:
         made = _plan(text)
     return json.dumps(made, ensure_ascii=False)
@@ -64,3 +71,18 @@ def _plan(text: str) -> object:
         f"The question is about {subject}. What it asks for is not known yet; a source on {subject} must be found."
     )
     return {"analysis": analysis, "call": {"name": "search", "arguments": {"query": [f"{subject} facts and figures"]}}}
+
+
+def _draft(text: str) -> object:
+    question = text.rsplit("Question: ", 1)[1].strip()
+    draft = f"The question gives much and asks for one thing. {question} I suppose that it is 1066, but I am not sure."
+    return {"parts": [question[:200]], "draft": draft, "first_answer": "1066"}
+
+
+def _refined(text: str) -> object:
+    question = text.rsplit("Question: ", 1)[1].partition("\nFacts:")[0]
+    facts = text.rsplit("\nFacts:\n", 1)[1].partition("\nParts:")[0].removeprefix("- ").split("\n- ")
+    found = [(fact, figure) for fact in facts for figure in _FIGURE.findall(fact)]
+    fact, answer = next((each for each in found if each[0].replace(each[1], "what")[:300] in question), (facts[0], "?"))
+    chain = f"The question takes up this: {fact} What it leaves out is what it asks for. So the answer is {answer}."
+    return {"fixes": [f"I supposed 1066, but it is {answer}."], "chain": chain, "final": answer}

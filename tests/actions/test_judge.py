@@ -126,6 +126,7 @@ def test_the_struct_is_named_after_the_step(scope: FakeScope) -> None:
         ({"rubric": {"content": "str"}}, "'content' needs labels"),
         ({"rubric": {"content": "a|b|c"}}, "needs two labels, 'content' has 3"),
         ({"rubric": {"reason": "pass|fail"}}, "cannot be called 'reason'"),
+        ({"rubric": {"true": "pass|fail"}}, "cannot be called 'true', a word of expressions"),
         ({"keep": {"content": "p(contents) > 0.5"}}, "p(contents): there is no such criterion"),
         ({"keep": {"content": "p(content) >"}}, "end"),
     ],

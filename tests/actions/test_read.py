@@ -96,6 +96,22 @@ async def test_every_format_gives_the_same_rows(folder: Path, name: str) -> None
     assert table.rejects == []
 
 
+async def test_records_by_name_have_it_as_their_id(folder: Path) -> None:
+    named = {row["id"]: {name: row[name] for name in row if name != "id"} for row in ROWS}
+    (folder / "x.json").write_text(json.dumps(named), encoding="utf-8")
+    made, table = await read("x.json")
+    assert [(row["title"], row["n"]) for row in made] == PLAIN
+    assert [row["_id"] for row in made] == [mint("", "step", key) for key in "abc"]
+    assert table.rejects == []
+
+
+@pytest.mark.parametrize("content", ['{"id": "a", "title": "A", "other": {"x": {}}}', '{"a": {}, "b": 1}', "{}"])
+async def test_one_object_is_one_record(folder: Path, content: str) -> None:
+    (folder / "x.traj").write_text(content, encoding="utf-8")
+    made, table = await read("x.traj")
+    assert len(made) + len(table.rejects) == 1
+
+
 async def test_text_files_are_a_row_each(folder: Path) -> None:
     (folder / "d" / "e").mkdir(parents=True)
     (folder / "d" / "one.txt").write_text("One.", encoding="utf-8")

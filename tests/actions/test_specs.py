@@ -33,7 +33,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("name", ["entity_memory", "fas_planning"])
+@pytest.mark.parametrize("name", ["entity_memory", "fas_planning", "fas_reasoning"])
 def test_shipped_specs_plan_in_both_languages(models: Path, name: str, language: str) -> None:
     graph = api.check(SPECS / f"{name}.yaml", models=models, sets={"vars.language": language})
     assert graph.publish
@@ -49,7 +49,7 @@ def test_shipped_models_files_serve_the_shipped_specs(file: str, monkeypatch: py
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_replies_are_declared_in_the_order_the_prompts_ask_for(models: Path, language: str) -> None:
     """Constrained decoding writes keys in declared order: another one than the prompt's costs the model its plan."""
-    for name in ("entity_memory", "fas_planning"):
+    for name in ("entity_memory", "fas_planning", "fas_reasoning"):
         graph = api.check(SPECS / f"{name}.yaml", models=models, sets={"vars.language": language})
         for node in graph.nodes.values():
             if isinstance(node.action, Generate):
@@ -76,18 +76,25 @@ def test_the_writer_of_plans_cannot_be_shown_the_answer(models: Path, tmp_path: 
         api.check(tmp_path / "spec.yaml", models=models, path=[SPECS])
 
 
-def test_the_shipped_run_gives_rows_and_a_second_one_asks_nothing(models: Path, tmp_path: Path) -> None:
-    spec = SPECS / "fas_planning.yaml"
+def test_the_shipped_runs_give_rows_and_second_ones_ask_nothing(models: Path, tmp_path: Path) -> None:
+    """fas_reasoning brings fas_planning up to date, and that entity_memory."""
+    spec = SPECS / "fas_reasoning.yaml"
     result = api.run(spec, models=models)
     assert result.problems == []
     assert result.stopped is None
-    assert result.tables["plans"] >= 20
+    assert [each.path.name for each in result.reads] == ["entity_memory", "fas_planning"]
     memory = api.open("runs/entity_memory")["memory"].collect()
     assert memory.height >= 30
     statements = memory.explode("statements").unnest("statements")
     assert statements.group_by("claim", "time").len().filter(pl.col("len") > 1).height >= 2, "contested ones are tied"
     plans = api.open("runs/fas_planning")["plans"].collect()
+    assert plans.height >= 20
     assert plans["style"].value_counts()["count"].max() <= 10
+    run = api.open("runs/fas_reasoning")
+    chains, revisions = run["chains"].collect(), run["revisions"].collect()
+    assert chains.height >= 20
+    assert set(revisions["question"]) == set(chains["question"]), "every first answer was 1066"
+    assert chains["style"].value_counts()["count"].max() <= 20
     asked = read_log(tmp_path / "log")
     again = api.run(spec, models=models)
     assert again.tables == result.tables

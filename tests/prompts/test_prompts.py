@@ -8,6 +8,7 @@ import pytest
 from synthkit.core.prompt import PromptLibrary
 from synthkit.core.resources import shipped
 from synthkit.core.toolset import load_toolset
+from synthkit.core.types.reply import stored_call
 from tests.conftest import Golden
 
 PROMPTS = shipped("prompts")
@@ -35,6 +36,39 @@ ROWS: dict[str, dict[str, Any]] = {
             "text": "Brennick bridge",
         },
         "criterion": "logic",
+        "evidence": [{"id": "a", "statement": "The Kestrel Bridge opened in 1931."}],
+        "parts": ["Which bridge stands in Brennick?", "In which year did that bridge open?"],
+        "draft": "A bridge in Brennick is asked for. I guess it is the Kestrel Bridge; perhaps it opened in 1925.",
+        "first_answer": "1925",
+        "fixes": ["I supposed that it opened in 1925, but it opened in 1931."],
+        "chain": "The bridge in Brennick is the Kestrel Bridge. The Kestrel Bridge opened in 1931. So it is 1931.",
+        "final": "1931",
+        "given": "the year 1931",
+        "system": "You answer questions about towns.",
+        "last": True,
+        "steps": [
+            {
+                "thought": "The town is given, the bridge is not.",
+                "call": stored_call({"name": "search", "arguments": {"query": ["Brennick bridge"]}}),
+                "response": "Kestrel Bridge: a bridge in Brennick, opened in 1931.",
+                "options": None,
+                "chosen": None,
+            },
+            {
+                "thought": None,
+                "call": stored_call({"say": "Do you mean the road bridge?"}),
+                "response": "Yes.",
+                "options": None,
+                "chosen": None,
+            },
+            {
+                "thought": None,
+                "call": stored_call({"final": "1931"}),
+                "response": None,
+                "options": None,
+                "chosen": None,
+            },
+        ],
     },
     "zh": {
         "title": "沧浪大桥",
@@ -51,8 +85,56 @@ ROWS: dict[str, dict[str, Any]] = {
         "analysis": "题目给出城市,没有给出桥名。先找青岚市有哪些大桥。",
         "call": {"name": "search", "arguments": {"query": ["青岚市 大桥"]}, "final": None, "text": "青岚市 大桥"},
         "criterion": "logic",
+        "evidence": [{"id": "a", "statement": "沧浪大桥于1998年通车。"}],
+        "parts": ["青岚市有哪座大桥?", "那座大桥是哪一年通车的?"],
+        "draft": "问题问的是青岚市的一座大桥。我猜是沧浪大桥,也许1995年通车。",
+        "first_answer": "1995年",
+        "fixes": ["我原以为它1995年通车,其实是1998年。"],
+        "chain": "青岚市的大桥是沧浪大桥。沧浪大桥于1998年通车。所以答案是1998年。",
+        "final": "1998年",
+        "given": "公元1998年",
+        "system": "你回答关于城市的问题。",
+        "last": True,
+        "steps": [
+            {
+                "thought": "题目给出城市，没有给出桥名。",
+                "call": stored_call({"name": "search", "arguments": {"query": ["青岚市 大桥"]}}),
+                "response": "沧浪大桥位于青岚市，1998年通车。",
+                "options": None,
+                "chosen": None,
+            },
+            {
+                "thought": None,
+                "call": stored_call({"say": "您指的是公路桥吗？"}),
+                "response": "是的。",
+                "options": None,
+                "chosen": None,
+            },
+            {
+                "thought": None,
+                "call": stored_call({"final": "1998年"}),
+                "response": None,
+                "options": None,
+                "chosen": None,
+            },
+        ],
     },
 }
+
+
+for row in ROWS.values():  # a turn in the middle of a run
+    first, second, *_ = row["steps"]
+    row |= {"past": [first], "step": second, "k": 2, "thought": row["analysis"], "length": 1200}
+    row |= {
+        "state": row["draft"],
+        "call": row["call"] | {"say": None},
+        "response": first["response"],
+        "next_state": row["chain"],
+    }
+    row |= {"seen": {"call": first["call"], "response": first["response"]}}
+    row |= {"count": 4, "thoughts": True, "say": True, "correct": True}
+    real = {"thought": first["thought"], "call": first["call"]}
+    first |= {"options": [{"thought": row["analysis"], "call": row["steps"][-1]["call"]}, real], "chosen": "2"}
 
 
 def rendered(name: str) -> str:
@@ -82,6 +164,8 @@ def test_what_all_rows_share_comes_first(name: str) -> None:
     row = ROWS[name.split("/")[0]]
     other = {**row, "title": "x", "published": None, "sentences": ["y"], "statements": [], "used": []}
     other |= {"question": "x", "analysis": "y", "style": "survey", "criterion": "content"}
+    other |= {"evidence": [], "parts": [], "draft": "y", "fixes": [], "chain": "y", "final": "z", "given": "z"}
+    other |= {"system": None, "steps": [], "past": [], "state": "", "response": "z"}
     shared = {"vars": {}, "tools": TOOLS.prompt_view()}
     texts = ["".join(m.content for m in prompt.messages({**each, **shared})) for each in (row, other)]
     common = next(at for at, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
