@@ -6,6 +6,7 @@ writes this run, 4 an engine is dead, 5 the disk is full, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
@@ -27,6 +28,7 @@ COMMANDS = {
     "show": ("look", "Look at a run's tables: counts, schema, samples, lengths, accept rates."),
     "rejects": ("look", "Look at what was not kept, and why."),
     "audit": ("look", "Check the ledger and the spec's bounds; exit code 1 if broken."),
+    "sweep": ("sweep", "Show what another bar of a judge or filter would keep; asks no model."),
     "diff": ("look", "Compare two runs: definitions, counts, rows."),
     "export": ("look", "Write a table as JSONL or Parquet, with a dataset card."),
     "tag": ("keep", "Name the published tables of a run as they are now."),
@@ -67,14 +69,18 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="To begin: synthkit init DIR, and in it synthkit run specs/fas_planning.yaml.",
+)
 @click.version_option(__version__, prog_name="synthkit")
 def cli() -> None:
     """Declare agentic training data in YAML; synthesise it on vLLM; keep every row in Lance."""
 
 
 def main() -> None:
-    """Entry point: named errors end with their exit code and no traceback."""
+    """Entry point: named errors, and files that cannot be read or written, end with an exit code and no traceback."""
     from synthkit.core.errors import SynthkitError
 
     try:
@@ -92,3 +98,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(5 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,10 @@ from synthkit.cli.options import run_argument
 @click.option("--samples", type=click.IntRange(0), default=3, show_default=True, help="Rows shown whole, first by id.")
 @click.option("--row", "rows", multiple=True, metavar="ID", help="Show these rows instead (ids or their beginnings).")
 def show_command(run: str, table: str | None, samples: int, rows: Sequence[str]) -> None:
-    """Look at RUN, or at one TABLE of it: counts, schema, samples, lengths, accept rates."""
+    """Look at RUN, or at one TABLE of it: counts, schema, samples, lengths, accept rates.
+
+    TABLE is a published table or a step.
+    """
     from synthkit.inspect import tables
 
     opened = api.open(run)
@@ -45,22 +49,41 @@ def rejects_command(run: str, step: str | None, reason: str | None, samples: int
     click.echo(describe_rejects(api.open(run), step=step, reason=reason, samples=samples))
 
 
+def _tokens(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """A length as specs write it: 32768 or 32Ki."""
+    from synthkit.core.sizes import parse_tokens
+
+    try:
+        return None if value is None else parse_tokens(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command("audit")
 @run_argument
-def audit_command(run: str) -> None:
-    """Check that every row of RUN is in exactly one place, and the bounds of the spec's `audit:`."""
-    from synthkit.inspect.bounds import check_bounds
+@click.option("--window", metavar="TOKENS", callback=_tokens, help="Say how many rows are longer, e.g. 32Ki.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def audit_command(run: str, window: int | None, as_json: bool) -> None:
+    """Audit RUN: every row in exactly one place, the bounds of the spec's `audit:`, and what is in the rows.
+
+    Planned calls against tools and memory, answers where they do not belong, lengths, and whether verdicts follow
+    length or place. Exit code 1 if the ledger does not balance or a bound is broken.
+    """
+    from synthkit.inspect.audits.report import report
+    from synthkit.inspect.audits.text import report_text
     from synthkit.inspect.text import ledger_table
 
-    opened = api.open(run)
-    found = opened.account()
-    click.echo(ledger_table(found.counts))
-    problems = [*found.problems, *check_bounds(opened, found.counts)]
-    for problem in problems:
+    found = report(api.open(run), window=window)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n\n".join(part for part in (ledger_table(found.ledger), report_text(found)) if part) + "\n")
+    for problem in found.problems:
         click.echo(f"audit: {problem}", err=True)
-    if problems:
+    if found.problems:
         sys.exit(1)
-    click.echo("audit: every row is in one place, and every bound holds")
+    if not as_json:
+        click.echo("audit: every row is in one place, and every bound holds")
 
 
 @click.command("diff")
@@ -76,11 +99,22 @@ def diff_command(one: str, two: str) -> None:
 @click.command("export")
 @run_argument
 @click.argument("table")
-@click.option("--to", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["jsonl", "parquet"]),
+    default="jsonl",
+    show_default=True,
+    help="The file's format.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
-@click.option("--tag", help="The version that this tag names.")
+@click.option("--tag", metavar="NAME", help="The rows as `synthkit tag` named them, not the newest.")
 def export_command(run: str, table: str, form: Literal["jsonl", "parquet"], out: Path, tag: str | None) -> None:
     """Write TABLE of RUN as JSONL or Parquet, with a dataset card that names sources and licences."""
     from synthkit.inspect.export import export
 
-    click.echo(export(api.open(run), table, form, out, tag=tag))
+    opened = api.open(run)
+    done = export(opened, table, form, out, tag=tag)
+    click.echo(f"{done.path}: {done.rows:,} {'row' if done.rows == 1 else 'rows'}; about them: {done.card}")
+    if table not in opened.store.published_names():
+        click.echo(f"{table!r} is a step of the run, not a table that it publishes", err=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from synthkit import api
 from synthkit.cli.options import run_argument, spec_options
+from synthkit.cli.summary import report
+from synthkit.core.errors import StoreError
 from synthkit.execute.options import RunOptions
-
-if TYPE_CHECKING:
-    from synthkit.plan.graph import Graph
 
 
 @click.command("run")
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--max-tokens", type=click.IntRange(1), help="Stop, resumably, after this many generated tokens.")
 @click.option("--max-requests", type=click.IntRange(1), help="Stop, resumably, after this many requests.")
 @click.option("--concurrency", type=click.IntRange(1), help="Most source rows under way at once.")
-@click.option("--quiet", is_flag=True, help="No progress; the summary still comes.")
+@click.option("--quiet", is_flag=True, help="No progress and no rows; the ledger still comes.")
 def run_command(
     spec: str,
     models: str | None,
@@ -40,11 +38,14 @@ def run_command(
     quiet: bool,
 ) -> None:
     """Run SPEC, or go on with its run: what is finished is reused, what failed to arrive is asked again."""
+    from synthkit.execute.memory import return_freed_memory
+
+    return_freed_memory()
     graph = api.check(spec, models=models, sets=sets, path=path)
     options = RunOptions(limit, until, max_tokens, max_requests, concurrency)
     watch = None if quiet else _progress
     result = api.run(graph, models=models, sets=sets, path=path, out=out, options=options, watch=watch)
-    _report(result, graph)
+    report(result, graph.engines.values(), rows=not quiet)
 
 
 @click.command("retry")
@@ -62,6 +63,9 @@ def retry_command(
     """Ask rejected rows of RUN again: their attempt is raised, and recovered rows flow on."""
     from synthkit.inspect.retry import raise_attempts
 
+    state = api.open(run).state
+    given = dict(state.get("given", {})) | ({"models": models} if models is not None else {})
+    graph = None if dry_run else api.check(_spec_of(run, state), **given)
     chosen = raise_attempts(Path(run), step=step, where=where, sets=sets, dry_run=dry_run)
     total = sum(chosen.values())
     for name, count in chosen.items():
@@ -69,55 +73,22 @@ def retry_command(
         click.echo(f"{name}: {rows}{' to be' if dry_run else ''} asked again")
     if not total:
         click.echo("no rejected row is meant; without --where only failed ones are")
-    if dry_run or not total:
+    if graph is None or not total:
         return
-    state = api.open(run).state
-    given = dict(state.get("given", {}))
-    given |= {"models": models} if models is not None else {}
-    graph = api.check(state["spec"], **given)
     result = api.run(graph, **given, out=run, options=RunOptions(limit=state.get("limit")), watch=_progress)
-    _report(result, graph)
+    report(result, graph.engines.values(), rows=True)
+
+
+def _spec_of(run: str, state: Mapping[str, Any]) -> str:
+    spec = str(state["spec"])
+    if not Path(spec).is_file():
+        raise StoreError(
+            f"{run} was made from {spec}, which is not there; call retry from the folder of that run's call"
+        )
+    return spec
 
 
 def _progress(pool: Any) -> Any:
     from synthkit.execute.progress import Progress
 
     return Progress(pool)
-
-
-def _report(result: api.RunResult, graph: Graph) -> None:
-    """The ledgers, where the rows are, and how to look at them; ends with the run's exit code."""
-    from synthkit.inspect.text import ledger_table
-
-    every = (*result.reads, result)
-    for each in every:
-        click.secho(f"\n{each.path}", bold=True)
-        click.echo(ledger_table(each.ledger))
-    sys.stdout.flush()
-    problems = [f"{each.path}: {problem}" for each in every for problem in each.problems]
-    for problem in problems:
-        click.echo(f"ledger: {problem}", err=True)
-    if result.stopped is not None:
-        click.echo(f"\nstopped: {result.stopped}", err=True)
-        sys.exit(result.stopped.exit_code)
-    if result.tables:
-        click.echo("")
-        for table, rows in result.tables.items():
-            click.echo(f"{rows:>8,} rows  {result.path / 'published' / table}.lance")
-        click.echo(f"\nlook at them:  synthkit show {result.path}")
-        first = next(iter(result.tables))
-        click.echo(f"in Python:     synthkit.open({str(result.path)!r})[{first!r}].collect()")
-    pending = sum(counts.pending for each in every for counts in each.ledger.values())
-    if pending and not problems:
-        click.echo(f"\n{pending:,} rows are pending: run again to ask for them")
-    if _rehearses(graph):
-        click.echo(
-            "\nThese rows were written by nano, the embedded rehearsal model: it is there to try the machinery.\n"
-            "Plug in a real teacher with --models FILE (see README, 'A real teacher')."
-        )
-    if problems:
-        sys.exit(1)
-
-
-def _rehearses(graph: Graph) -> bool:
-    return any(config.model_dump().get("vllm") == "nano" for config in graph.engines.values())

@@ -28,6 +28,9 @@ def try_command(
 ) -> None:
     """Show one row of SPEC at STEP: rendered prompt, raw reply, parsed value. Asks anew and writes nothing."""
     graph = api.check(spec, models=models, sets=sets, path=path)
+    for engine in dict.fromkeys(graph.roles[role].engine for role in graph.resolve(step).roles):
+        if graph.engines[engine].kind == "vllm":
+            click.echo(f"loading {engine} ...", err=True)
     trial = api.try_row(graph, step, row=row, out=out)
     _section(f"row {trial.row} at {trial.visit.runtime.name}", _text(dict(trial.data)))
     for request, completion in trial.calls:

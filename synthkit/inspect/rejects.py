@@ -1,7 +1,8 @@
 """What was not kept, as a reader of a terminal sees it: counts by step and reason, then whole rejects.
 
 A reject of a whole row is shown with the columns that its step read, joined by id for the few rows shown: a reason
-without what it was about would only send the reader to Python.
+without what it was about would only send the reader to Python. A row that failed because its samples did is told by
+these. A long reply, such as one that ran in circles until it was cut, is shown by its beginning and its end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import StoreError
 from synthkit.core.names import nearest
+from synthkit.inspect.text import folded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from synthkit.inspect.run import Run
 
 _PLAIN = ("", "{}", None)
+_REPLY_BEGIN, _REPLY_END = 800, 200
 
 
 def describe_rejects(run: Run, *, step: str | None = None, reason: str | None = None, samples: int = 5) -> str:
@@ -46,15 +49,33 @@ def describe_rejects(run: Run, *, step: str | None = None, reason: str | None = 
     )
     if not len(counts):
         return "no rejects"
-    shown = frame.sort("step", "row", "sample").head(samples).collect()
-    inputs = _inputs(run, shown)
     parts = [as_text(counts.select("step", "of", "outcome", "reason", "count"))]
-    parts += [_described(line, inputs.get((line["step"], line["row"]), "")) for line in shown.iter_rows(named=True)]
+    if samples:
+        told = _told(frame)
+        shown = told.sort("step", "row", "sample").head(samples).collect()
+        inputs = _inputs(run, shown)
+        parts += [_described(line, inputs.get((line["step"], line["row"]), "")) for line in shown.iter_rows(named=True)]
+        if len(shown) < (every := told.select(pl.len()).collect().item()):
+            parts.append(f"{len(shown):,} of {every:,} shown; --samples N shows more, --step and --reason choose")
     return "\n\n".join(parts)
+
+
+def _told(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Without the rows that say no more than their samples do."""
+    import polars as pl
+
+    of_sample = frame.filter(pl.col("sample").is_not_null()).select("step", "row", "attempt", "reason").unique()
+    empty = pl.col("sample").is_null() & pl.col("raw").fill_null("").is_in(["", "{}"])
+    same = ["step", "row", "attempt", "reason"]
+    return pl.concat([frame.filter(~empty), frame.filter(empty).join(of_sample, on=same, how="anti", nulls_equal=True)])
 
 
 def _described(line: Mapping[str, Any], data: str) -> str:
     """One reject: what was decided, what the step read, what the model said."""
+    import json
+
+    from synthkit.inspect.tables import dumps
+
     which = f"row {line['row']}"
     if line["sample"] is not None:
         which += f", sample {line['sample']}" + (f" of call {line['key']}" if line["key"] not in (None, "main") else "")
@@ -63,12 +84,20 @@ def _described(line: Mapping[str, Any], data: str) -> str:
         head += f", attempt {line['attempt']}"
     parts = [head]
     if line["detail"] not in _PLAIN:
-        parts.append(f"  detail: {line['detail']}")
+        parts += folded(f"detail: {dumps(json.loads(line['detail']))}", "  ", "  ")
     if data:
         parts.append(data)
     if line["raw"] not in _PLAIN:
-        parts.append("  reply:\n" + "\n".join(f"    {each}" for each in str(line["raw"]).splitlines()))
+        parts += ["  reply:", *_reply(str(line["raw"]))]
     return "\n".join(parts)
+
+
+def _reply(raw: str) -> list[str]:
+    left_out = len(raw) - _REPLY_BEGIN - _REPLY_END
+    if left_out < _REPLY_END:
+        return folded(raw, "    ")
+    said = f"    ... {left_out:,} characters left out; all of it: synthkit.open(RUN).rejects ..."
+    return [*folded(raw[:_REPLY_BEGIN], "    "), said, *folded(raw[-_REPLY_END:].lstrip(), "    ")]
 
 
 def _inputs(run: Run, shown: pl.DataFrame) -> dict[tuple[str, str], str]:

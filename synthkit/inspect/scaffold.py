@@ -10,6 +10,7 @@ from synthkit.core.errors import SpecError
 from synthkit.core.resources import shipped
 
 _FOLDERS = ("specs", "prompts", "toolsets")
+_DATA = ("documents", "trajectories")
 
 _COMPOSITE = """\
 action: {name}
@@ -101,9 +102,9 @@ def lay_out(folder: Path) -> tuple[list[Path], list[Path]]:
     """Copy what ships into `folder`; the files written, and those that were there and stay as they are."""
     written: list[Path] = []
     kept: list[Path] = []
-    for kind in (*_FOLDERS, "documents"):
+    for kind in (*_FOLDERS, *_DATA):
         root = shipped(kind)  # type: ignore[arg-type]
-        target = folder / ("data/documents" if kind == "documents" else kind)
+        target = folder / "data" / kind if kind in _DATA else folder / kind
         for source in sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
             path = target / source.relative_to(root)
             if path.exists():

@@ -1,15 +1,18 @@
-"""Text tables for `synthkit show`, made with polars; each function reads only the columns it shows."""
+"""Text tables for `synthkit show` and for the end of a run; each function reads only the columns it shows.
+
+Rows are shown whole, one field a line, or cut to a line a field; "first" always means by id, so that nobody chose them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import StoreError
 from synthkit.core.types import Call, Choice, Date, ListOf, MapOf, Optional, Ref, Str, Type
 from synthkit.inspect.run import Run
-from synthkit.inspect.text import ledger_table
+from synthkit.inspect.text import cut, folded, ledger_table, printable, width
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,8 +20,10 @@ if TYPE_CHECKING:
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles of length that `lengths` shows."""
 _WIDTH = 120
-_FOLD = 96
-_TYPE_WIDTH = 60
+_SHORT = 76
+_TYPE_WIDTH, _TYPE_LEAST, _BESIDE_TYPE = 60, 24, 20
+_ID_SHOWN = 12
+_GLIMPSED = 5
 
 
 def counts(run: Run) -> str:
@@ -74,8 +79,9 @@ def schema(run: Run, table: str) -> str:
     frame = run[table].select(pl.len().alias("_rows"), *[pl.col(name).count() for name in columns]).collect()
     filled = frame.row(0, named=True)
     rows = []
+    room = min(_TYPE_WIDTH, max(_TYPE_LEAST, width() - max(map(len, columns), default=0) - _BESIDE_TYPE))
     for name, declared in columns.items():
-        first, *more = wrap(str(declared), _TYPE_WIDTH) or [""]
+        first, *more = wrap(str(declared), room) or [""]
         rows.append({"column": name, "type": first, "values": filled[name]})
         rows += [{"column": "", "type": f"  {line}", "values": None} for line in more]
     shown = pl.DataFrame(rows, schema={"column": pl.String, "type": pl.String, "values": pl.Int64})
@@ -94,6 +100,8 @@ def lengths(run: Run, table: str) -> str:
         for name, unit in measured.items()
     ]
     frame = run[table].select(sizes).collect()
+    if not len(frame):
+        return ""
     rows: list[dict[str, Any]] = []
     for name, unit in measured.items():
         series = frame[name].drop_nulls()
@@ -113,9 +121,42 @@ def samples(run: Run, table: str, count: int = 3, rows: Sequence[str] = ()) -> s
         if not len(shown):
             raise StoreError(f"{run.path}: {table!r} has no row with id {', '.join(rows)}")
     else:
-        ids = frame.select(pl.col("_id").bottom_k(count)).collect()["_id"]
-        shown = frame.filter(pl.col("_id").is_in(ids.implode())).sort("_id").collect()
+        shown = _first(frame, count)
     return "\n\n".join(_row(values, run.columns(table)) for values in _plain(shown, run.columns(table)))
+
+
+def glimpse(run: Run, table: str, count: int = 3) -> str:
+    """The first rows by id, a line for each of the first columns of text, cut to the terminal; empty without any."""
+    texts = dict([each for each in run.columns(table).items() if _is_text(each[1])][:_GLIMPSED])
+    if not texts:
+        return ""
+    lines = []
+    name_width = max(map(len, texts))
+    for values in _plain(_first(run[table].select("_id", *texts), count), texts):
+        row_id = values["_id"][:_ID_SHOWN]
+        for name in texts:
+            head = f"{row_id:<{_ID_SHOWN}}  {name:<{name_width}}  "
+            lines.append((head + cut(_in_short(values[name]), width() - len(head))).rstrip())
+            row_id = ""
+    return "\n".join(lines)
+
+
+def _is_text(declared: Type) -> bool:
+    return _is_text(declared.of) if isinstance(declared, Optional) else isinstance(declared, Str | Date | Choice | Call)
+
+
+def _in_short(value: Any) -> str:
+    """A value on one line; a call as its name and what it asks for."""
+    if isinstance(value, dict):
+        return f"{value['name']}: {value['text']}" if value.get("name") else str(value.get("text") or "")
+    return "-" if value is None else str(value)
+
+
+def _first(frame: pl.LazyFrame, count: int) -> pl.DataFrame:
+    import polars as pl
+
+    ids = frame.select(pl.col("_id").bottom_k(count)).collect()["_id"]
+    return frame.filter(pl.col("_id").is_in(ids.implode())).sort("_id").collect()
 
 
 def described(frame: pl.DataFrame, columns: Any) -> dict[str, str]:
@@ -135,31 +176,35 @@ def _row(values: dict[str, Any], columns: Any) -> str:
 
 
 def _fields(values: dict[str, Any], columns: Any) -> list[str]:
-    import orjson
-
     lines = []
     for name in columns:
         value = values[name]
-        text = value if isinstance(value, str) else _json(value, orjson.dumps)
-        if "\n" not in text and len(name) + len(text) + 2 <= _FOLD:
-            lines.append(f"{name}: {text}")
+        text = printable(value) if isinstance(value, str) else _json(value)
+        short = f"{name}: {text}"
+        if "\n" not in text and len(folded(short)) == 1:
+            lines.append(short)
             continue
-        lines.append(f"{name}:")
-        for line in text.splitlines():
-            lines += wrap(line, _FOLD, initial_indent="    ", subsequent_indent="    ", drop_whitespace=True) or [""]
+        lines += [f"{name}:", *folded(text, "    ", "" if isinstance(value, str) else "  ")]
     return lines
 
 
-def _json(value: Any, dumps: Callable[..., bytes]) -> str:
-    """On one line where it is short; a list with an item a line; else indented."""
-    short = dumps(value).decode()
-    if len(short) <= _FOLD - 20:
+def _json(value: Any) -> str:
+    """On one line where it is short; a list with an item a line; else a key a line."""
+    short = dumps(value)
+    if len(short) <= _SHORT:
         return short
     if isinstance(value, list):
-        return "\n".join(f"- {dumps(item).decode()}" for item in value)
+        return "\n".join(f"- {dumps(item)}" for item in value)
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {dumps(item).decode()}" for key, item in value.items())
+        return "\n".join(f"{key}: {dumps(item)}" for key, item in value.items())
     return short
+
+
+def dumps(value: Any) -> str:
+    """JSON with spaces, which is where its lines are folded."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 def as_text(frame: pl.DataFrame) -> str:

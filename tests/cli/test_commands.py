@@ -230,11 +230,11 @@ def test_diff_of_two_runs(ran: Path, edit: Edit) -> None:
 def test_export_writes_rows_and_a_card(ran: Path, form: str) -> None:
     assert call("tag", "runs/small", "v1").out == "titles: version 2 is 'v1'\n"
     done = call("export", "runs/small", "titles", "--to", form, "--out", "out", "--tag", "v1")
-    assert (done.code, done.out) == (0, f"out/titles.{form}\n")
+    assert (done.code, done.out) == (0, f"out/titles.{form}: 8 rows; about them: out/titles.md\n")
     file = Path("out") / f"titles.{form}"
     rows = pl.read_ndjson(file) if form == "jsonl" else pl.read_parquet(file)
     assert rows.height == 8
-    card = Path("out/README.md").read_text()
+    card = Path("out/titles.md").read_text()
     assert "CC0-1.0" in card and "tagged `v1`" in card
 
 
@@ -268,7 +268,8 @@ def test_init_lays_out_a_folder_that_plans(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_new_writes_an_action_that_works_as_it_is(project: Path) -> None:
-    assert call("new", "remark").out == "wrote actions/remark.yaml\nwrote prompts/remark.j2\n"
+    done = call("new", "remark")
+    assert done.out.startswith("wrote actions/remark.yaml\nwrote prompts/remark.j2\nnext: in ., `remark:` is a verb")
     (project / "remarks.yaml").write_text(
         "models: models.yaml\nsteps:\n  notes:\n    read: {path: notes.jsonl, columns: {id: str, license: str}}\n"
         "  told:\n    from: notes\n    let: {text: license}\n"
@@ -286,6 +287,7 @@ def test_new_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.code == 0
     files = [line.removeprefix("wrote ") for line in done.out.splitlines()]
     assert "synthkit_remark/pyproject.toml" in files
+    assert files[-1] == "next: python -m pip install -e synthkit_remark, then `remark:` is a verb"
     compile(Path("synthkit_remark/src/synthkit_remark/__init__.py").read_text(), "remark", "exec")
 
 
@@ -313,5 +315,5 @@ def test_wrong_usage_ends_with_exit_code_2(project: Path, arguments: list[str], 
 
 def test_the_ledger_of_a_stopped_run_counts_its_samples(project: Path) -> None:
     done = call("run", "small.yaml", "--quiet", "--max-requests", "3")
-    head = next(line for line in done.out.splitlines() if line.startswith("step"))
-    assert "asked" in head and "pending" in head
+    heads = " ".join(line for line in done.out.splitlines() if line.startswith(("step", "samples of")))
+    assert "asked" in heads and "pending" in heads

@@ -77,7 +77,7 @@ def test_samples_show_whole_rows(make_run: Make) -> None:
         f"_id: {doc}" for doc in sorted(DOCS)[:2]
     ]
     one = tables.samples(run, "docs", rows=[DOCS[4][:12]])
-    assert "text: text of 4" in one and '"tags":[' in one and "甲" in one
+    assert "text: text of 4" in one and '"tags": [' in one and "甲" in one
     with pytest.raises(StoreError, match="no row with id zz"):
         tables.samples(run, "docs", rows=["zz"])
 
@@ -91,14 +91,14 @@ def test_an_empty_run_has_empty_tables(tmp_path: Path) -> None:
 
 def test_exports_with_a_card(make_run: Make, tmp_path: Path) -> None:
     run = inspect.open(make_run())
-    path = export(run, "corpus", "jsonl", tmp_path / "out")
+    path = export(run, "corpus", "jsonl", tmp_path / "out").path
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(rows) == 20 and {row["_id"] for row in rows} == set(PARTS[:20])
     assert rows[0]["meta"]["tags"] == ["甲", None]
-    parquet = pl.read_parquet(export(run, "corpus", "parquet", tmp_path / "out"))
+    parquet = pl.read_parquet(export(run, "corpus", "parquet", tmp_path / "out").path)
     assert parquet.height == 20 and parquet.columns == ["_id", "part", "meta", "claims", "license"]
     assert json.loads(parquet["meta"][0])["tags"] == ["甲", None]
-    card = (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "corpus.md").read_text()
     for part in (
         "# small: corpus",
         "A small run.",
@@ -113,11 +113,11 @@ def test_exports_with_a_card(make_run: Make, tmp_path: Path) -> None:
     ):
         assert part in card, part
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [
-        "README.md",
         "corpus.jsonl",
+        "corpus.md",
         "corpus.parquet",
     ]
-    assert len(export(run, "judged", "jsonl", tmp_path / "step").read_text().splitlines()) == 20
+    assert export(run, "judged", "jsonl", tmp_path / "step").rows == 20
     with pytest.raises(StoreError, match="formats: jsonl, parquet"):
         export(run, "corpus", "csv", tmp_path / "out")  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="not a published table"):
@@ -131,10 +131,10 @@ def test_an_export_of_a_tag_is_of_that_version(make_run: Make, tmp_path: Path) -
         run.publish("corpus", "judged", ["part"], {})
 
     run = inspect.open(make_run(change=change))
-    assert len(export(run, "corpus", "jsonl", tmp_path / "new").read_text().splitlines()) == 15
-    old = export(run, "corpus", "jsonl", tmp_path / "old", tag="v1").read_text().splitlines()
+    assert len(export(run, "corpus", "jsonl", tmp_path / "new").path.read_text().splitlines()) == 15
+    old = export(run, "corpus", "jsonl", tmp_path / "old", tag="v1").path.read_text().splitlines()
     assert len(old) == 20 and "meta" in json.loads(old[0])
-    assert "version tagged `v1`" in (tmp_path / "old" / "README.md").read_text()
+    assert "version tagged `v1`" in (tmp_path / "old" / "corpus.md").read_text()
 
 
 def test_two_runs_side_by_side(make_run: Make) -> None:
