@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from synthkit.core.action import Action, SourceAction, TableAction
+from synthkit.core.errors import Problem
 from synthkit.core.names import nearest
+from synthkit.core.part import Part
 from synthkit.core.types import Type
+from synthkit.plan.branch import branch_node, is_origin
 from synthkit.plan.columns import Flow, after, bind_reads, quota, union_columns
 from synthkit.plan.graph import Kind, Node, Union
 from synthkit.plan.scope import StepScope, World
@@ -85,14 +88,32 @@ class Binder:
     def _look_up(self, name: str, step: Step, frame: Frame, parts: tuple[str | int, ...]) -> str:
         """The node of a step above; that there is such a step the loader has seen to, its branches it cannot know."""
         if name not in frame.names:
-            head, _, branch = name.partition(".")
-            hint = f"{head!r} gives its rows under its own name: write {head}"
-            self._problem(step, f"{head!r} has no branch {branch!r}", *parts, help=hint)
+            found = self.branch(name, frame)
+            if isinstance(found, str):
+                return found
+            if found is not None:
+                self._problem(step, found.message, *parts, help=found.help)
             raise Unbound
         node = frame.names[name]
         if node is None:
             raise Unbound
         return node
+
+    def branch(self, name: str, frame: Frame) -> str | Problem | None:
+        """The node of `step.branch`; what is wrong with the name; None where the step could not be bound."""
+        head, _, branch = name.partition(".")
+        owner = frame.names[head]
+        if owner is None:
+            return None
+        known = sorted(self.nodes[owner].action.branches())
+        if branch in known:
+            node = branch_node(self.nodes[owner], branch)
+            self.nodes.setdefault(node.name, node)
+            self.flows.setdefault(node.name, self.flows[owner])
+            return node.name
+        alone = f"{head!r} gives its rows under its own name: write {head}"
+        hint = nearest(branch, known, f"{head!r} has") if known else alone
+        return Problem(f"{head!r} has no branch {branch!r}", help=hint)
 
     def _union(self, step: Step, inputs: list[str], frame: Frame) -> str:
         """The node that puts the rows of several steps after one another."""
@@ -137,9 +158,18 @@ class Binder:
         flow = self.flows[source] if source is not None else Flow()
         columns: Mapping[str, Type] = dict(above.columns) if above else {}
         label = frame.labels.get(step.from_[0], step.from_[0]) if len(step.from_) == 1 else f"the union in {step.name}"
-        scope = StepScope(self.world, step, name, columns, lambda each: self._columns_of(each, frame))
+        scope = StepScope(
+            self.world,
+            step,
+            name,
+            columns,
+            lambda each: self._node_of(each, frame),
+            lambda other: source is not None and is_origin(self.nodes, source, other.name),
+            lambda column: self._part_of(column, flow),
+        )
         self.scopes[name] = scope
-        tables = self._tables(step, action, frame)
+        tables = self._tables(step, action, frame, columns)
+        extra = {text: tables[text] for meaning, _, text in action.mentions() if meaning == "step"}
         kind = _kind(action)
         when = self._when(step, action, kind, frame)
         reads = bind_reads(scope, action, when, flow, label)
@@ -149,7 +179,9 @@ class Binder:
         if not flow.open:
             action.check(scope)
         visible, adds = after(scope, action, adds, bool(when), flow, label)
-        parents = [self.nodes[n] for n in ((source,) if source else ()) + tuple(tables.values())]
+        hidden = action.hides(scope) & visible.keys()
+        visible = {each: of for each, of in visible.items() if each not in hidden}
+        parents = [self.nodes[n] for n in ((source,) if source else ()) + tuple(extra.values())]
         self.flows[name] = flow.through(scope, action, adds, incomplete)
         until = quota(step, visible, self.flows[name], self.world) if step.keys.until else None
         models = [text for meaning, _, text in action.mentions() if meaning == "model"]
@@ -158,14 +190,14 @@ class Binder:
             action=action,
             kind=kind,
             inputs=(source,) if source else (),
-            extra=tuple(dict.fromkeys(tables.values())),
+            extra=tuple(dict.fromkeys(extra.values())),
             columns=visible,
             input_columns=columns,
             reads=reads | ({until.per} & columns.keys() if until and until.per else set()),
             adds=adds,
             keeps_id=kind != "source" and action.keeps_id(),
             carries=kind != "source" and action.carries,
-            hidden=frozenset(),
+            hidden=hidden,
             when=when,
             until=until,
             fingerprint="",
@@ -175,24 +207,39 @@ class Binder:
             prompts=tuple(scope.prompts),
             step=frame.step or step.name,
             tables=tables,
+            extra_reads=_reads_of(action, scope, extra),
+            parts=action.parts(),
             replaced=frozenset(adds.keys() & columns.keys()) if action.carries else frozenset(),
             reject_rate=getattr(action, "reject_rate", 0.5),
             mark=step.site.mark(key=True),
         )
         return name
 
-    def _columns_of(self, step: str, frame: Frame) -> Mapping[str, Type] | None:
-        """Columns of a step in scope."""
+    def _node_of(self, step: str, frame: Frame) -> Node | None:
+        """The node of a step in scope."""
         node = frame.names.get(step)
-        return self.nodes[node].columns if node else None
+        return self.nodes[node] if node else None
 
-    def _tables(self, step: Step, action: Action, frame: Frame) -> dict[str, str]:
-        """Nodes read through `StepName` fields, by the name the action uses."""
-        return {
-            text: self._look_up(text, step, frame, (step.verb, *at))
-            for meaning, at, text in action.mentions()
-            if meaning == "step"
-        }
+    def _part_of(self, column: str, flow: Flow) -> Part | None:
+        """The part of a list that a column is, by the node that added it."""
+        owner = self.nodes.get(flow.owner.get(column, ""))
+        return owner.parts.get(column) if owner else None
+
+    def _tables(self, step: Step, action: Action, frame: Frame, columns: Mapping[str, Type]) -> dict[str, str]:
+        """Nodes named by `StepName` and `Origin` fields, by the name the action uses."""
+        found: dict[str, str] = {}
+        for meaning, at, text in action.mentions():
+            head = text.partition(".")[0]
+            if meaning == "origin" and text not in columns and (head not in frame.names or head == step.name):
+                above = [name for name in frame.names if name != step.name]
+                message = f"there is no column and no step above {text!r}"
+                self.world.problems.add(
+                    step.problem(message, at, help=nearest(text, sorted({*columns, *above}), "there are"))
+                )
+                raise Unbound
+            if meaning == "step" or (meaning == "origin" and text not in columns):
+                found[text] = self._look_up(text, step, frame, (step.verb, *at))
+        return found
 
     def _when(self, step: Step, action: Action, kind: Kind, frame: Frame) -> str | None:
         """The conditions of the step and of the calls around it, all of which must hold."""
@@ -279,6 +326,16 @@ class Binder:
         hidden = frozenset(node.columns.keys() - columns.keys() - set(call.adds))
         visible = {each: of for each, of in node.columns.items() if each not in hidden}
         self.nodes[out] = replace(node, columns=visible, hidden=node.hidden | hidden)
+
+
+def _reads_of(action: Action, scope: StepScope, extra: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """The columns that decide of tables that are read too, by node; one that is named twice is read for both."""
+    found: dict[str, frozenset[str]] = {}
+    for text, node in extra.items():
+        reads = action.reads_of(text, scope)
+        if reads is not None:
+            found[node] = found.get(node, frozenset()) | reads
+    return found
 
 
 def _action(step: Step) -> Action:

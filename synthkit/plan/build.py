@@ -7,7 +7,7 @@ spec that reads itself is an error at the line that closes the circle. About 20 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from synthkit.plan.bind import Binder, Frame
 from synthkit.plan.figures import figures_of
 from synthkit.plan.fingerprint import definition, fingerprint
 from synthkit.plan.graph import AuditBound, Graph, Node, PublishedTable
+from synthkit.plan.reads import runs_apart
 from synthkit.plan.scope import World
+from synthkit.plan.shadowed import shadowed
 from synthkit.spec.document import shown
 from synthkit.spec.load import load_spec
 from synthkit.spec.model import LoadedSpec
@@ -43,6 +45,7 @@ def _build(loaded: LoadedSpec, stack: tuple[Path, ...]) -> Graph:
     publish = dict(_publish(binder, frame))
     audit = tuple(_audit(binder, frame))
     _capabilities(binder)
+    runs_apart(binder)
     if world.problems:
         raise SpecError(_in_order(world.problems))
     definitions = {name: definition(node, binder.scopes.get(name)) for name, node in binder.nodes.items()}
@@ -60,11 +63,12 @@ def _build(loaded: LoadedSpec, stack: tuple[Path, ...]) -> Graph:
         tokenizer=spec.tokenizer,
         publish=publish,
         audit=audit,
+        seed=spec.seed,
         subspecs=world.subspecs,
         spec_text=loaded.document.text,
         definitions=definitions,
         about=spec.about,
-        shadowed=tuple(_shadowed(world, nodes)),
+        shadowed=tuple(shadowed(world, nodes)),
     )
 
 
@@ -107,25 +111,6 @@ class _Opener:
         return _build(loaded, (*self.stack, path.resolve()))
 
 
-def _shadowed(world: World, nodes: Mapping[str, Node]) -> Iterator[Path]:
-    """Files of the same name as one that is read, further down the search."""
-    search, document = world.loaded.search, world.loaded.document
-    for name in dict.fromkeys(name for node in nodes.values() for name in node.prompts):
-        yield from _others([Path(world.prompts.get(name).path), *world.prompts.get(name).shadowed])
-    if isinstance(toolset := document.get(("toolset",)), str):
-        yield from _others(search.find_all("toolsets", toolset))
-    if isinstance(models := document.get(("models",)), str) and world.loaded.models_given is None:
-        yield from _others(search.find_all("specs", models))
-    for name in world.subspecs:
-        yield from _others(search.find_all("specs", str(getattr(nodes[name].action, "spec", ""))))
-
-
-def _others(paths: Sequence[Path]) -> list[Path]:
-    """All but the first, which is read; one file by two paths is one."""
-    files = {path.resolve(): path for path in reversed(paths)}
-    return [path for path in files.values() if path.resolve() != paths[0].resolve()][::-1]
-
-
 def _publish(binder: Binder, frame: Frame) -> Iterator[tuple[str, PublishedTable]]:
     """Published tables whose step could be bound, their columns checked."""
     loaded = binder.world.loaded
@@ -151,9 +136,13 @@ def _audit(binder: Binder, frame: Frame) -> Iterator[AuditBound]:
     for name, bounds in loaded.spec.audit.items():
         step, _, figure = name.partition(".")
         node = _resolve(binder, frame, step, ("audit", name))
+        branch, _, rest = figure.partition(".")
+        if node is not None and rest and branch in node.action.branches():
+            step, figure = f"{step}.{branch}", rest
+            node = _resolve(binder, frame, step, ("audit", name))
         if node is None:
             continue
-        known = figures_of(node.columns)
+        known = figures_of(node.columns, node.adds, node.action.verb)
         if figure not in known and not binder.flows[node.name].open:
             hint = nearest(figure, known, "figures")
             site = loaded.site("audit", name)
@@ -166,10 +155,10 @@ def _resolve(binder: Binder, frame: Frame, step: str, at: tuple[str, ...]) -> No
     if step in frame.names:
         node = frame.names[step]
         return binder.nodes[node] if node else None
-    head, _, branch = step.partition(".")
-    hint = f"{head!r} gives its rows under its own name: write {head}"
-    binder.world.problems.add(binder.world.loaded.site(*at).problem(f"{head!r} has no branch {branch!r}", help=hint))
-    return None
+    found = binder.branch(step, frame)
+    if isinstance(found, Problem):
+        binder.world.problems.add(binder.world.loaded.site(*at).problem(found.message, help=found.help))
+    return binder.nodes[found] if isinstance(found, str) else None
 
 
 _WANTED: Mapping[Capability, str] = {

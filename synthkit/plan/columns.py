@@ -99,7 +99,7 @@ def bind_reads(scope: StepScope, action: Action, when: str | None, flow: Flow, l
 def _read_names(scope: StepScope, action: Action) -> Iterator[tuple[set[str], Path, Mapping[str, Mark]]]:
     """Every place of the action that names columns: the names, the field path, and a template's own places."""
     for meaning, at, text in action.mentions():
-        if meaning == "column":
+        if meaning == "column" or (meaning == "origin" and text in scope.columns):
             yield {text}, at, {}
         elif meaning == "expr" and (expression := scope.expr(text, at)):
             _check_vars(scope, dict.fromkeys(expression.vars_read), at)

@@ -102,7 +102,10 @@ def _step(node: Node, seen: StepState, rows: float | None, published: float | No
     cost = node.action.cost()
     piloted = seen.input > 0
     if node.kind == "source":
-        known = [each for each in (published, cost.total, seen.output if seen.complete else None) if each is not None]
+        told = cost.total
+        if told is not None and seen.fingerprint == node.fingerprint:
+            told = max(0, told - (seen.input - seen.output))  # records that were read and set aside
+        known = [each for each in (published, told, seen.output if seen.complete else None) if each is not None]
         output = rows = known[0] if known else None
     elif node.kind == "union":
         output = rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synthkit.core.types import Bool, Float, Int, Object, Type
+from synthkit.core.types import Bool, Float, Int, Object, Ref, Type
 from synthkit.core.types.model import bare
 
 FIGURES: Mapping[str, str] = {
@@ -20,11 +20,33 @@ FIGURES: Mapping[str, str] = {
     "unused": "share not sampled, not matched or over quota",
     "samples_accepted": "share of the samples asked for that became rows",
     "query_overlap": "mean share of the words of `call` that `question` has too",
+    "tools_per_question": "mean number of different tools that the rows of one question call",
+    "plans_alike": "mean share of word pairs that the calls of two rows of one question have in common",
+    "position_p": "p that the place of the `chosen` option among `options` was drawn evenly (chi-square)",
+    "length_auc": "how often a classifier of length and style prefers the `chosen` option to another; 0.5 is chance",
+    "collapsed": "share of rows whose `options` are nearly the same (`variety` below 0.2)",
+    "length_bias": "how far a judge's p, or a pick of one of a list, follows length, beyond chance (0..1)",
+    "position_bias": "how far a pick of one of a list, or of a pair, follows its place, beyond chance (0..1)",
+    "valid_calls": "share of the calls in `call` or `steps` that fit the toolset",
+    "names_entity": "share of tool calls that name one of the row's `entities`",
+    "answer_leak": "share of rows whose `question` or `call` says the `answer`",
+    "longest": "most `tokens` of a row",
 }
 """Name -> what it is."""
 
-NEEDS: Mapping[str, frozenset[str]] = {"query_overlap": frozenset({"call", "question"})}
+NEEDS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("query_overlap", "tools_per_question", "plans_alike"), frozenset({"call", "question"})),
+    **dict.fromkeys(("position_p", "length_auc"), frozenset({"options", "chosen"})),
+    "collapsed": frozenset({"options", "variety"}),
+}
 """Columns that a figure is computed from."""
+
+ALSO: Mapping[str, frozenset[str]] = {
+    "names_entity": frozenset({"call", "entities"}),
+    "answer_leak": frozenset({"question", "answer"}),
+    "longest": frozenset({"tokens"}),
+}
+"""The same of figures that are computed from the run."""
 
 
 def measures(columns: Mapping[str, Type]) -> list[str]:
@@ -39,7 +61,12 @@ def measures(columns: Mapping[str, Type]) -> list[str]:
     return found
 
 
-def figures_of(columns: Mapping[str, Type]) -> list[str]:
-    """Every figure that a step of these columns has."""
-    ledger = [name for name in FIGURES if NEEDS.get(name, frozenset()) <= columns.keys()]
-    return [*ledger, *measures(columns)]
+def figures_of(columns: Mapping[str, Type], adds: Mapping[str, Type], verb: str) -> list[str]:
+    """Every figure of a step of these columns, of which it adds some."""
+    needs = {**NEEDS, **ALSO}
+    named = [name for name in FIGURES if needs.get(name, frozenset()) <= columns.keys()]
+    judges, picks = verb == "judge", any(isinstance(bare(of), Ref) for of in adds.values())
+    lacking = set() if judges or picks else {"length_bias", "position_bias"}
+    if not columns.keys() & {"call", "steps"}:
+        lacking.add("valid_calls")
+    return [*(name for name in named if name not in lacking), *measures(columns)]

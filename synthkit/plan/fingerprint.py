@@ -20,7 +20,7 @@ from synthkit.plan.graph import Node
 from synthkit.plan.scope import StepScope, World
 from synthkit.plan.source import source
 
-SEMANTICS = 1
+SEMANTICS = 2
 """Raised by hand when synthkit itself (filters, type readers, identity, judging) gives other rows for the same spec."""
 
 EXCLUDED: Mapping[str, Mapping[str, str]] = {
@@ -62,6 +62,8 @@ def definition(node: Node, scope: StepScope | None) -> dict[str, Any]:
         "source": code.digest,
         "adds": _pairs(node.adds),
     }
+    if depends := action.depends():
+        found["depends"] = _pairs(depends)
     if node.when:
         found["when"] = node.when
     if node.until:
@@ -79,6 +81,9 @@ def definition(node: Node, scope: StepScope | None) -> dict[str, Any]:
         found["toolset"] = spec.toolset.digest
     if code.counts_tokens:
         found["tokenizer"] = spec.tokenizer
+    sampled = any(spec.models[name].temperature > 0 for name in node.roles)
+    if spec.seed and (sampled or code.draws):
+        found["seed"] = spec.seed
     return found
 
 
@@ -103,6 +108,8 @@ def _pairs(value: Any) -> Any:
         return [[str(key), _pairs(item)] for key, item in value.items()]
     if isinstance(value, list | tuple):
         return [_pairs(item) for item in value]
+    if isinstance(value, type):
+        return source(value).digest
     if isinstance(value, set | frozenset):
         return sorted(str(_pairs(item)) for item in value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -17,6 +17,7 @@ from synthkit.core.action import Action
 from synthkit.core.engine import EngineConfig, Role
 from synthkit.core.errors import Mark, PlanError
 from synthkit.core.ids import Id
+from synthkit.core.part import Part
 from synthkit.core.row import Value
 from synthkit.core.store import StepLayout
 
@@ -68,7 +69,7 @@ class Node:
     reads: frozenset[str]
     """Input columns that decide its result: fields of the action, templates, expressions, `when`, `until.per`."""
     adds: Mapping[str, Type]
-    """Columns stored in its table."""
+    """Columns it adds: stored in its table, or `parts`."""
     keeps_id: bool
     """Whether rows keep their input's id: it gives at most one row per row."""
     carries: bool
@@ -91,7 +92,11 @@ class Node:
     step: str = ""
     """The step of the spec it belongs to: `plans` for `plans.drafts`."""
     tables: Mapping[str, str] = field(default_factory=dict)
-    """Its `StepName` fields: the step as the action names it -> the node of `extra`."""
+    """Its `StepName` and `Origin` fields: the step as the action names it -> the node."""
+    extra_reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Node of `extra` -> the columns of it that decide; all where it is not named."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """Columns among `adds` that are not stored but cut from a list of the input."""
     replaced: frozenset[str] = frozenset()
     """Columns of the input that its `adds` take the place of."""
     reject_rate: float = 0.5
@@ -109,12 +114,13 @@ class Node:
         return StepLayout(
             name=self.name,
             fingerprint=self.fingerprint,
-            adds=self.adds,
+            adds={name: of for name, of in self.adds.items() if name not in self.parts},
             parents=self.parents,
             carries=self.carries,
             keeps_id=self.keeps_id,
             union=self.kind == "union",
             hidden=self.hidden,
+            parts=self.parts,
         )
 
 
@@ -158,7 +164,7 @@ class Graph:
     publish: Mapping[str, PublishedTable] = field(default_factory=dict)
     audit: tuple[AuditBound, ...] = ()
     seed: int = 0
-    """Run seed: enters every request's seed and `ctx.rng`; no spec can set another one, so no fingerprint has it."""
+    """The spec's `seed`: enters every request's seed and `ctx.rng`."""
     subspecs: Mapping[str, Graph] = field(default_factory=dict)
     """`read: {spec}` node -> the graph of the spec it reads."""
     spec_text: str = ""
@@ -166,7 +172,7 @@ class Graph:
     """Node -> what its fingerprint covers; `diff` compares them."""
     about: str = ""
     shadowed: tuple[Path, ...] = ()
-    """Templates, toolsets and specs that a lookup found second and that are therefore not read."""
+    """Templates, toolsets and specs that were found second where one would not expect it, and are not read."""
 
     def resolve(self, step: str) -> Node:
         """The node a step name stands for: itself, or a composite's output; PlanError where there is none."""

@@ -21,8 +21,9 @@ from synthkit.core.types import Type, TypeSyntaxError, parse_type
 from synthkit.spec.model import LoadedSpec, Step
 
 if TYPE_CHECKING:
+    from synthkit.core.part import Part
     from synthkit.core.toolset import Toolset
-    from synthkit.plan.graph import Graph
+    from synthkit.plan.graph import Graph, Node
 
 Path = tuple[str | int, ...]
 OpenSpec = Callable[[str, Mapping[str, Value], "Mark | None"], "Graph"]
@@ -68,8 +69,12 @@ class StepScope:
     """Full name of the node."""
     columns: Mapping[str, Type]
     """Columns of the input rows."""
-    tables: Callable[[str], Mapping[str, Type] | None]
-    """Columns of another step in scope; None where there is no such step."""
+    tables: Callable[[str], Node | None]
+    """Another step in scope; None where there is no such step."""
+    above: Callable[[Node], bool]
+    """Whether each input row comes from one row of that node."""
+    cut: Callable[[str], Part | None]
+    """The part of a list that an input column is."""
     prompts: dict[str, Prompt] = field(default_factory=dict)
     """Templates that were asked for."""
     expressions: dict[str, Expression] = field(default_factory=dict)
@@ -108,7 +113,22 @@ class StepScope:
 
     def step_columns(self, step: str) -> Mapping[str, Type]:
         """Columns of another step's rows; empty where there is no such step (reported once, with its place)."""
-        return self.tables(step) or {}
+        found = self.tables(step)
+        return found.columns if found else {}
+
+    def step_parts(self, step: str) -> Mapping[str, Part]:
+        """Columns of another step that are parts of a list of its input; empty where it has none."""
+        found = self.tables(step)
+        return found.parts if found else {}
+
+    def part_of(self, column: str) -> Part | None:
+        """The part of a list that an input column is; None where it is none."""
+        return self.cut(column)
+
+    def is_origin(self, step: str) -> bool:
+        """Whether each input row comes from one row of that step, by way of steps that carry columns."""
+        found = self.tables(step)
+        return found is not None and self.above(found)
 
     def prompt(self, name: str, at: Path) -> Prompt | None:
         """A template; None (and a problem at `at`, or in the template) where there is none or it does not parse."""

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from synthkit.core.action import Action
 from synthkit.core.ids import Id, digest
 
 
@@ -26,10 +26,12 @@ class Source:
     digest: Id
     counts_tokens: bool
     """It mentions `count_tokens`, so its rows depend on the tokenizer."""
+    draws: bool
+    """It mentions `.rng(`, so its rows depend on the spec's seed."""
 
 
 @cache
-def source(action: type[Action]) -> Source:
+def source(action: type[Any]) -> Source:
     """The code of an action class: every file of its own, by relative name, whatever folder it is installed in."""
     texts: dict[str, str] = {}
     for each in action.__mro__:
@@ -44,7 +46,7 @@ def source(action: type[Action]) -> Source:
             folder = path.parents[len(below.split(".")) if below else 0]
             _follow(path, folder, package, texts)
     text = "\n".join(texts.values())
-    return Source(digest(texts), counts_tokens="count_tokens" in text)
+    return Source(digest(texts), counts_tokens="count_tokens" in text, draws=".rng(" in text)
 
 
 _NOT_OURS = ("synthkit.core.", "synthkit.plan.", "pydantic", "builtins", "typing", "abc")

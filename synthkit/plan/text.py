@@ -41,6 +41,8 @@ def _head(graph: Graph) -> Iterator[str]:
     yield f"{'spec':<11}{shown(graph.spec_path)}"
     if graph.vars:
         yield from _entry("vars", ", ".join(f"{name} {_value(value)}" for name, value in graph.vars.items()))
+    if graph.seed:
+        yield f"{'seed':<11}{graph.seed}"
     asked = dict.fromkeys(name for node in graph.nodes.values() for name in node.roles)
     for index, name in enumerate(asked):
         role = graph.roles[name]

@@ -81,9 +81,8 @@ class _Loader:
             raise SpecError(_in_order(self.problems))
         tokenizer = self.tokenizer(keys, models_keys)
         name = keys.name or self.path.name.partition(".")[0]
-        spec = Spec(
-            name, keys.about, engines, roles, tokenizer, toolset, values, steps, dict(keys.publish), dict(keys.audit)
-        )
+        publish, audit = dict(keys.publish), dict(keys.audit)
+        spec = Spec(name, keys.about, engines, roles, tokenizer, toolset, values, steps, publish, audit, keys.seed)
         return LoadedSpec(spec, self.path, document, models_document, self.search, self.prompts(), self.models)
 
     def mapping(self, document: Document, what: str) -> Document:

@@ -105,6 +105,8 @@ class SpecKeys(Keys):
     """File that declares the tools a `call` may name."""
     tokenizer: str | None = None
     """Whose tokens are counted: `nano`, a path, or a name on the hub."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """What samples are drawn from: another number asks anew wherever a temperature is above 0; going back is free."""
     vars: dict[Name, Any] = {}
     """Values to refer to as `${vars.x}`; `--set vars.x=...` replaces one."""
     steps: dict[Name, dict[str, Any]] = Field(min_length=1)
@@ -242,6 +244,7 @@ class Spec:
     steps: Mapping[str, Step]
     publish: Mapping[str, Publish]
     audit: Mapping[str, Bounds]
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

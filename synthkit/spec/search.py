@@ -67,7 +67,8 @@ class Search:
         }
         return sorted(names)
 
-    def _all(self, kind: Kind) -> Iterator[Path]:
+    def own(self, kind: Kind) -> Iterator[Path]:
+        """The first of these folders: the user's, before those of packages and the shipped one."""
         here = self.beside.absolute()
         yield self.beside
         near = next((each for each in (here, *here.parents) if (each / kind).is_dir()), None)
@@ -77,6 +78,9 @@ class Search:
             yield folder
             if (folder / kind).is_dir():
                 yield folder / kind
+
+    def _all(self, kind: Kind) -> Iterator[Path]:
+        yield from self.own(kind)
         yield from (folder / kind for folder in _installed() if (folder / kind).is_dir())
         yield shipped(kind)
 

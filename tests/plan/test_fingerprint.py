@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from synthkit.core import registry
-from synthkit.core.action import Action
+from synthkit.core.action import Action, RowAction
+from synthkit.core.context import Context
 from synthkit.core.engine import Role
+from synthkit.core.row import Child, Row
+from synthkit.plan import render_plan
 from synthkit.plan.fingerprint import EXCLUDED, definition, fingerprint
+from synthkit.plan.source import source
 
 from .conftest import MODELS, TOOLS, Bench
 
@@ -25,6 +30,9 @@ WIDE = """
         n: int
         entity: str
         aliases: "[str]"
+        system: str|none
+        steps: "[{thought: str|none, call: call, response: str|none}]"
+        more: "[{thought: str|none, call: call, response: str|none}]"
         statements: "[{id: str, statement: str, time: date|none, claim: str, source: str, figures: [str]}]"
 """
 """Columns for every verb."""
@@ -47,6 +55,63 @@ STEPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             "cluster": "c",
         },
     ),
+    "decontaminate": (
+        {"text": "question", "against": "data/bench.jsonl", "fields": "[question]"},
+        {
+            "text": "answer",
+            "against": "data/*.jsonl",
+            "fields": "[question, answer]",
+            "ngram": "9",
+            "threshold": "0.9",
+            "words": "2",
+            "common": "3",
+        },
+    ),
+    "scrub": (
+        {"columns": "[question]", "kinds": "[email]"},
+        {
+            "columns": "[answer]",
+            "kinds": "[card]",
+            "mode": "reject",
+            "regions": "[DE]",
+            "counts": "found",
+        },
+    ),
+    "summarise_state": (
+        {"model": "writer", "prompt": "ask.j2", "steps": "steps"},
+        {
+            "model": "judge",
+            "prompt": "other.j2",
+            "context": "[question]",
+            "steps": "more",
+            "length": "500",
+            "reject_rate": "0.9",
+        },
+    ),
+    "unroll": (
+        {"over": "statements", "item": "each"},
+        {"over": "aliases", "item": "other", "past": "before", "index": "at"},
+    ),
+    "expand_actions": (
+        {"model": "writer", "prompt": "ask.j2", "step": "move", "past": "before"},
+        {
+            "model": "judge",
+            "n": "5",
+            "at_least": "2",
+            "show": "[call]",
+            "prompt": "other.j2",
+            "context": "[question]",
+            "window": "4Ki",
+            "overflow": "reject",
+            "reject_rate": "0.9",
+        },
+    ),
+    "rank": ({"by": "n"}, {"by": "n + 1", "order": "ascending", "per": "style", "into": "at"}),
+    "fold": (
+        {"unrolled": "states", "into": "steps", "add": "[n]"},
+        {"into": "moves", "add": "[question]", "missing": "drop", "at_least": "2"},
+    ),
+    "route": ({"by": "n", "into": "{low: ..3}"}, {"by": "n + 1", "into": "{low: ..4}", "column": "kind"}),
     "filter": ({"low": "n < 3"}, {"where": "low: n < 4"}),
     "let": ({"m": "n"}, {"columns": "m: n + 1"}),
     "generate": (
@@ -81,6 +146,49 @@ STEPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     ),
     "join": ({"with": "rows", "on": "n", "take": "[]"}, {"on": "question", "how": "left"}),
     "render": ({"prompt": "ask.j2"}, {"prompt": "other.j2"}),
+    "rollout": (
+        {"model": "writer", "prompt": "ask.j2", "tools": "{search: {corpus: {path: data/rows.jsonl}}}"},
+        {
+            "model": "judge",
+            "tools": "{search: {corpus: {path: data/rows.jsonl}, k: 3}}",
+            "turns": "3",
+            "n": "2",
+            "question": "answer",
+            "prompt": "other.j2",
+            "errors": "5%",
+            "window": "4Ki",
+            "overflow": "shorten_oldest_responses",
+            "reject_rate": "0.9",
+        },
+    ),
+    "as_trajectory": (
+        {"messages": "answer", "replace": "[question, system, steps]"},
+        {
+            "messages": "entity",
+            "format": "react",
+            "question": "entity",
+            "correct": "n == 1",
+            "say": "true",
+            "replace": "[steps, system, question]",
+        },
+    ),
+    "as_messages": (
+        {},
+        {
+            "form": "chatml",
+            "thoughts": "tags",
+            "summaries": "statements",
+            "question": "answer",
+            "system": "none",
+            "steps": "more",
+            "tools": "false",
+            "into": "chat",
+        },
+    ),
+    "difficulty": (
+        {"model": "writer", "prompt": "ask.j2"},
+        {"model": "judge", "prompt": "other.j2", "n": "3", "correct": "attempt == entity", "reject_rate": "0.9"},
+    ),
     "resolve": ({"name": "entity", "aliases": "aliases"}, {"name": "answer", "aliases": "null", "shortest": "2"}),
     "sample_entities": (
         {"count": "4"},
@@ -97,7 +205,15 @@ STEPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         },
     ),
 }
-UNTRIED = {("join", "other"), ("sample_entities", "items"), ("join", "take")}
+UNTRIED = {
+    ("as_messages", "replace"),
+    ("expand_actions", "past"),
+    ("expand_actions", "step"),
+    ("fold", "unrolled"),
+    ("join", "other"),
+    ("join", "take"),
+    ("sample_entities", "items"),
+}
 """Fields whose other values need another input; the parameters they are part of are covered as a whole."""
 
 
@@ -107,7 +223,15 @@ def _line(params: dict[str, str]) -> str:
 
 def _print(bench: Bench, verb: str, params: dict[str, str]) -> str:
     bench.file("prompts/other.j2", "Frage: {{ question }}\n")
-    graph = bench.plan(WIDE.lstrip("\n") + f"  step:\n    from: rows\n    {verb}: {_line(params)}\n")
+    bench.file("data/bench.jsonl", '{"question": "Who?", "answer": "They."}\n')
+    rolls = verb == "rollout"  # makes `steps` itself
+    rows = "".join(line for line in WIDE.lstrip("\n").splitlines(True) if not (rolls and " steps:" in line))
+    unrolled = verb in ("expand_actions", "fold")
+    if unrolled:
+        rows += "  states:\n    from: rows\n    unroll: {over: steps, item: move, past: before, index: k}\n"
+    top = "toolset: tools.yaml" if rolls or unrolled else ""
+    source = "states" if unrolled else "rows"
+    graph = bench.plan(f"{rows}  step:\n    from: {source}\n    {verb}: {_line(params)}\n", top=top)
     return graph.nodes["step"].fingerprint
 
 
@@ -272,6 +396,39 @@ def test_the_tokenizer_counts_where_tokens_are_counted(bench: Bench) -> None:
     before = bench.plan(steps, top="tokenizer: nano").nodes
     after = bench.plan(steps, top="tokenizer: org/other").nodes
     assert {name for name in before if before[name].fingerprint != after[name].fingerprint} == {"text"}
+
+
+def test_the_seed_counts_where_something_is_drawn(bench: Bench) -> None:
+    steps = """
+  plans: {from: rows, generate: {model: writer, prompt: ask.j2, out: {plan: str}}}
+  judged: {from: plans, generate: {model: judge, prompt: judge.j2, out: {good: bool}}}
+  short: {from: judged, filter: {short: question | length < 90}}
+"""
+    bench.file("prompts/judge.j2", "Question: {{ question }}\n")
+    models = MODELS.replace("temperature: 0.5", "temperature: 0")
+    before = bench.plan(steps, models=models)
+    after = bench.plan(steps, models=models, top="seed: 1")
+    assert (before.seed, after.seed) == (0, 1)
+    assert {name for name in before.nodes if before.nodes[name].fingerprint != after.nodes[name].fingerprint} == {
+        "plans"
+    }, "a reply at temperature 0 does not depend on it"
+    zero = bench.plan(steps, models=models, top="seed: 0").nodes
+    assert {name: node.fingerprint for name, node in zero.items()} == {
+        name: node.fingerprint for name, node in before.nodes.items()
+    }
+    assert "\nseed       1\n" in render_plan(after) and "seed" not in render_plan(before)
+
+
+class Shuffled(RowAction):
+    verb = "shuffled"
+
+    async def rows(self, row: Row, ctx: Context) -> AsyncIterator[Child]:
+        yield row | {"drawn": ctx.rng("a").random()}
+
+
+def test_an_action_that_draws_is_known_by_its_code() -> None:
+    assert source(Shuffled).draws
+    assert not source(registry.actions()["filter"]).draws
 
 
 def test_when_and_until_count(bench: Bench) -> None:

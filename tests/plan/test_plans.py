@@ -97,6 +97,23 @@ def test_done_rows_are_reused_while_the_fingerprint_holds(bench: Bench) -> None:
     assert (again.reuse, again.compute, again.output) == (0, 50, 200)
 
 
+def test_records_that_were_set_aside_are_no_rows_to_compute(bench: Bench) -> None:
+    good = "".join(f'{{"question": "{n}?", "answer": "", "style": "a", "n": {n}}}\n' for n in range(50))
+    bench.file("data/rows.jsonl", good + "no json\n" * 3)
+    graph = bench.plan(STEPS)
+    prints = {name: node.fingerprint for name, node in graph.nodes.items()}
+    ledger = {
+        "rows": StepCounts(input=53, kept=50, failed=3, output=50),
+        "plans": StepCounts(input=50, kept=50, output=200),
+    }
+    steps = estimate(graph, PlanState.of(ledger, fingerprints=prints, complete=True)).steps
+    assert (steps["rows"].output, steps["plans"].reuse, steps["plans"].compute) == (50, 50, 0)
+    bench.file("data/rows.jsonl", good + "no json\n" * 3 + good)
+    grown = estimate(graph, PlanState.of(ledger, fingerprints=prints, complete=True)).steps
+    assert (grown["rows"].output, grown["plans"].compute) == (100, 50)
+    assert estimate(graph, PlanState.of(ledger, fingerprints={})).steps["rows"].output == 103, "another reader"
+
+
 def test_unknown_rows_stay_unknown(bench: Bench) -> None:
     bench.file("runs/done/run.json", '{"publish": {"rows": {"question": "str"}}}')
     graph = bench.plan(
@@ -139,6 +156,42 @@ def test_plan_of_a_run_with_a_pilot(bench: Bench, golden: Callable[[str, Path], 
         "text": StepState(prints["text"], 30, 30),
     }
     golden(render_plan(graph, PlanState(steps, tokens_per_second=50.0)), HERE / "golden" / "pilot.txt")
+
+
+@pytest.fixture
+def three(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """A project, a package and the shipped files, with the same names in all three; gives what a plan passes over."""
+    monkeypatch.setattr("synthkit.spec.search.shipped", lambda kind: tmp_path / "shipped" / kind)
+    monkeypatch.setattr("synthkit.spec.search._installed", lambda: (tmp_path / "package",))
+    for folder in ("shipped", "package", "project"):
+        bench.file(f"{folder}/prompts/ask.j2", "Question: {{ question }}\n")
+        bench.file(f"{folder}/toolsets/tools.yaml", TOOLS)
+        bench.file(f"{folder}/specs/models.yaml", MODELS)
+    bench.file("project/data/rows.jsonl", "")
+    monkeypatch.chdir(tmp_path / "project")
+
+    def told() -> list[str]:
+        top = "models: models.yaml\ntoolset: toolsets/tools.yaml"
+        graph = bench.plan(STEPS, top=top, models="", name="project/specs/spec.yaml")
+        return [path.absolute().relative_to(tmp_path).as_posix() for path in graph.shadowed]
+
+    return told
+
+
+def test_ones_own_file_before_a_shipped_one_is_no_news(three: Callable[[], list[str]]) -> None:
+    assert three() == []
+
+
+def test_two_files_of_ones_own_are_told(bench: Bench, three: Callable[[], list[str]]) -> None:
+    bench.file("project/specs/ask.j2", "Question: {{ question }}\n")
+    bench.file("project/specs/tools.yaml", TOOLS)
+    assert three() == ["project/prompts/ask.j2", "project/toolsets/tools.yaml"]
+
+
+def test_a_package_before_a_shipped_file_is_told(tmp_path: Path, three: Callable[[], list[str]]) -> None:
+    for name in ("prompts/ask.j2", "toolsets/tools.yaml", "specs/models.yaml"):
+        (tmp_path / "project" / name).unlink()
+    assert three() == ["shipped/prompts/ask.j2", "shipped/toolsets/tools.yaml", "shipped/specs/models.yaml"]
 
 
 def test_what_came_over_the_quota_was_available(bench: Bench) -> None:

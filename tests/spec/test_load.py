@@ -94,6 +94,14 @@ def test_order_of_keys_does_not_matter(spec: Load) -> None:
     assert one.spec == two.spec
 
 
+def test_the_seed(spec: Load, wrong: Callable[..., list[str]]) -> None:
+    assert spec(ROWS).spec.seed == 0
+    assert spec("seed: 7\n" + ROWS).spec.seed == 7
+    assert spec(ROWS, sets={"seed": "3"}).spec.seed == 3, "without a line of its own, too"
+    assert spec('seed: "${vars.x}"\nvars: {x: 4}\n' + ROWS).spec.seed == 4
+    assert wrong("seed: -1\n" + ROWS) != [] != wrong("seed: 1.5\n" + ROWS)
+
+
 def test_models_from_a_file(spec: Load, write: Write) -> None:
     write("models.yaml", MODELS + "tokenizer: file\n")
     loaded = spec("models: models.yaml\n" + ROWS)
