@@ -6,10 +6,17 @@ The public names are loaded on first use, so that `import synthkit` stays light.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthkit.api import check, open, run  # noqa: A004 - `synthkit.open(path)`
+
+if os.environ.get("VLLM_LOGGING_LEVEL") == "ERROR":
+    # vLLM's core warns of triton before it reads this; its process imports the main script, and so this module, first.
+    import logging
+
+    logging.getLogger("vllm").setLevel(logging.ERROR)
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "check", "open", "run"]

@@ -25,6 +25,7 @@ from synthkit.spec.load import load_spec
 if TYPE_CHECKING:
     import polars as pl
 
+    from synthkit.core.engine import Role
     from synthkit.core.store import RunStore, StepCounts, Store
     from synthkit.execute.engines import EnginePool
     from synthkit.execute.run import Executor
@@ -286,9 +287,17 @@ def _describe(store: RunStore, graph: Graph) -> None:
         read_runs={node: sub.name for node, sub in graph.subspecs.items()},
         reads={name: sorted(node.reads) for name, node in graph.nodes.items()},
         publish={name: {c: str(t) for c, t in table.columns.items()} for name, table in graph.publish.items()},
+        published_from={name: table.node for name, table in graph.publish.items()},
         audit=[{"figure": each.figure, "least": each.least, "most": each.most} for each in graph.audit],
-        roles={name: f"{role.engine}, temperature {role.temperature:g}" for name, role in graph.roles.items()},
+        roles={name: _asked(graph, role) for name, role in graph.roles.items()},
+        toolset=graph.toolset.model_dump(mode="json") if graph.toolset else None,
     )
+
+
+def _asked(graph: Graph, role: Role) -> str:
+    """A role's model as its engine knows it, for who reads the run later."""
+    engine = graph.engines[role.engine]
+    return f"{getattr(engine, engine.kind)} by {engine.kind}, temperature {role.temperature:g}"
 
 
 def _plan_state(graph: Graph, target: Path) -> PlanState | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,16 @@ def realdata() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    folder = os.environ.get("SYNTHKIT_REALDATA", "")
-    if folder and Path(folder).is_dir():
-        return
-    reason = (
-        f"SYNTHKIT_REALDATA={folder} is no folder" if folder else "SYNTHKIT_REALDATA names no folder of public data"
-    )
+    missing = {"realdata": _no_realdata(), "vllm": "" if find_spec("vllm") else "vLLM is not installed"}
     for item in items:
-        if item.get_closest_marker("realdata"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+        for marker, reason in missing.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _no_realdata() -> str:
+    """Why tests with public data cannot run; empty where they can."""
+    folder = os.environ.get("SYNTHKIT_REALDATA", "")
+    if folder:
+        return "" if Path(folder).is_dir() else f"SYNTHKIT_REALDATA={folder} is no folder"
+    return "SYNTHKIT_REALDATA names no folder of public data"

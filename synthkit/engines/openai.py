@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import re
 from collections.abc import Callable
@@ -263,6 +264,8 @@ def _in_words(error: BaseException) -> str:
         return "timed out"
     if isinstance(error, orjson.JSONDecodeError):
         return f"the reply is not JSON: {error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"nobody answers there: {os.strerror(error.errno) if error.errno else error.os_error}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

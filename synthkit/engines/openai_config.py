@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from synthkit.core.engine import Capability, Engine, EngineConfig, Role
-from synthkit.core.errors import EngineError
+from synthkit.core.errors import EngineDead, EngineError
 
 Structured = Literal["auto", "response_format", "vllm", "sglang", "none"]
 _REFERENCE = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -81,7 +81,7 @@ class OpenAIConfig(EngineConfig):
         try:
             from synthkit.engines.openai import OpenAIEngine
         except ImportError as error:
-            raise EngineError(f"openai: {error}; pip install 'synthkit[openai]'") from error
+            raise EngineDead(f"openai: {error.name} is not installed: pip install 'synthkit[openai]'") from error
         return OpenAIEngine(self)
 
     def secret(self) -> str | None:

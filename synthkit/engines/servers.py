@@ -131,7 +131,7 @@ class Servers:
         silent = 0.0 if self._silent is None else asyncio.get_running_loop().time() - self._silent
         if silent > self.patience and all(server.faults >= _FAULTS or server.gone for server in self.all):
             urls = ", ".join(server.url for server in self.all)
-            return EngineDead(f"no answer from {urls} for {silent:.0f} s; start the server and run again to go on")
+            return EngineDead(f"no answer from {urls} for {silent:.0f} s; start the server")
         return None
 
     def close(self) -> None:

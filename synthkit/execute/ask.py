@@ -11,11 +11,12 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.engine import Constraint, Message, Request, Role
 from synthkit.core.errors import ParseError
-from synthkit.core.ids import digest, seed
+from synthkit.core.ids import seed
 from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.row import Reply
 from synthkit.core.store import JournalKey, JournalRecord
@@ -71,7 +72,7 @@ class _Call:
         self.labels = labels
         scope = ctx.runtime.scope
         role = scope.graph.roles[model]
-        self.role: Role = role.model_copy(update=dict(ctx.changed)) if ctx.changed else role
+        self.role: Role = Role(**{**role.model_dump(), **ctx.changed}) if ctx.changed else role
         self.running = scope.running(model)
         self.toolset = scope.graph.toolset
         self.constraint = self._constraint()
@@ -86,26 +87,25 @@ class _Call:
         """At least `n` samples of one call, from the journal and from the engine."""
         ctx = self.ctx
         scope = ctx.runtime.scope
-        bounds = [self.constraint.kind, self.constraint.value] if self.constraint else None
-        spoken = [[m.role, m.content] for m in messages]
-        request = digest([scope.role_identity(self.model, ctx.changed), spoken, bounds, self.labels])
-        journal_key = JournalKey(ctx.row_id, ctx.step, key, ctx.attempt, request)
+        request = Request(
+            messages=messages,
+            role=self.role,
+            model=self.model,
+            n=n,
+            constraint=self.constraint,
+            labels=self.labels,
+            priority=-ctx.runtime.node.depth,
+            run_seed=scope.graph.seed,
+        )
+        journal_key = JournalKey(ctx.row_id, ctx.step, key, ctx.attempt, request.digest(scope.identity(self.model)))
         found = [s for record in await scope.store.journal.find(journal_key) for s in record.samples]
         figures = ctx.runtime.figures
         if len(found) >= n:
             figures.replayed += 1
             return found
         first = len(found)
-        asked = Request(
-            messages=messages,
-            role=self.role,
-            model=self.model,
-            n=n - first,
-            seed=seed(scope.graph.seed, ctx.row_id, ctx.step, key, ctx.attempt, first),
-            constraint=self.constraint,
-            labels=self.labels,
-            priority=-ctx.runtime.node.depth,
-        )
+        run_seed = request.run_seed if request.sampled else 0
+        asked = replace(request, n=n - first, seed=seed(run_seed, ctx.row_id, ctx.step, key, ctx.attempt, first))
         async with scope.control.request():
             completion, seconds = await self.running.complete(asked)
             scope.control.tokens += completion.usage.completion

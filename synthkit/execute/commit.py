@@ -100,7 +100,7 @@ class Committer:
                 for runtime, visits in waiting.items():
                     await _commit(runtime, visits)
                 self._room.set()
-        except Exception as error:
+        except BaseException as error:  # a panic of native code is no Exception, and who waits for room must hear of it
             self._control.stop(as_stop(error))
 
 

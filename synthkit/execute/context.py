@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import orjson
 
 from synthkit.core.expr import compile_expression
 from synthkit.core.ids import Id, seed
 from synthkit.core.outcome import Outcome, Reject
+from synthkit.core.part import Part
 from synthkit.core.row import Reply, Row
 from synthkit.core.store import JournalKey, JournalRecord
 from synthkit.execute.ask import ask
+from synthkit.execute.lineage import ancestors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from synthkit.core.toolset import Toolset
     from synthkit.core.types import Type
     from synthkit.execute.runtime import NodeRuntime
+
+
+T = TypeVar("T")
 
 
 class RowRejected(Exception):
@@ -132,6 +138,10 @@ class RowContext(_SharedContext):
         """A generator seeded by (run seed, step, row, key)."""
         return Random(seed(self.runtime.scope.graph.seed, self.step, self.row_id, *key))
 
+    def scan(self, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        """See `Context.scan`."""
+        return self.store.scan(self.runtime.node.tables[step], columns)
+
     def render(self, prompt: str, row: Mapping[str, Any], **extra: Any) -> tuple[str, list[dict[str, Any]]]:
         """See `Context.render`."""
         scope = self.runtime.scope
@@ -150,7 +160,7 @@ class RowContext(_SharedContext):
 class TableRunContext(_SharedContext):
     """The context of a table or source action."""
 
-    __slots__ = ("_readers", "limit", "rejects", "sources")
+    __slots__ = ("_loop", "_readers", "limit", "rejects")
 
     def __init__(self, runtime: NodeRuntime, limit: int | None, readers: Any) -> None:
         """`readers` brings in other runs (`read_spec`, `read_run`)."""
@@ -158,12 +168,23 @@ class TableRunContext(_SharedContext):
         self.limit = limit
         self.rejects: list[Reject] = []
         self._readers = readers
+        self._loop = asyncio.get_running_loop()
+        """The run's: the action has another one, on its own thread."""
 
-    def scan(self, step: str | None = None) -> pl.LazyFrame:
+    def scan(self, step: str | None = None, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """See `TableContext.scan`."""
         if step is not None:
-            return self.store.scan(self.runtime.node.tables[step])
-        return self.store.scan(self.runtime.node.inputs[0], list(self.runtime.declared))
+            return self.store.scan(self.runtime.node.tables[step], columns)
+        names = list(self.runtime.declared) if columns is None else list(columns)
+        return self.store.scan(self.runtime.node.inputs[0], names)
+
+    def origins(self, step: str) -> pl.LazyFrame:
+        """See `TableContext.origins`."""
+        return ancestors(self.store, self.runtime.node.inputs[0], self.runtime.node.tables[step])
+
+    def parts(self, step: str) -> Mapping[str, Part]:
+        """See `TableContext.parts`."""
+        return self.store.layouts[self.runtime.node.tables[step]].parts
 
     def rng(self, *key: Any) -> Random:
         """A generator seeded by (run seed, step, key)."""
@@ -182,7 +203,7 @@ class TableRunContext(_SharedContext):
 
     async def read_spec(self, spec: str, table: str, with_vars: Mapping[str, Any]) -> pl.LazyFrame:
         """See `TableContext.read_spec`."""
-        frame: pl.LazyFrame = await self._readers.read_spec(self.runtime.name, table)
+        frame: pl.LazyFrame = await self._there(self._readers.read_spec(self.runtime.name, table))
         return frame
 
     def read_run(self, run: str, table: str) -> pl.LazyFrame:
@@ -192,8 +213,12 @@ class TableRunContext(_SharedContext):
 
     async def published_version(self, table: str, *, run: str | None = None) -> str:
         """See `TableContext.published_version`."""
-        version: str = await self._readers.version(self.runtime.name, table, run)
+        version: str = await self._there(self._readers.version(self.runtime.name, table, run))
         return version
+
+    async def _there(self, wanted: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine of the run's event loop gives."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wanted, self._loop))
 
     def row(self, record: Mapping[str, Any]) -> Row:
         """A row of `scan` as plain values."""

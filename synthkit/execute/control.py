@@ -10,6 +10,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from synthkit.core.errors import EngineDead, StoreFull, SynthkitError
 
@@ -58,6 +59,7 @@ class Control:
         self._under_way = 0
         self.reason: Stopped | None = None
         self._wake: set[asyncio.Event] = set()
+        self._ends: set[asyncio.Future[Any]] = set()
         self._blocked: list[asyncio.Future[None]] = []
 
     @property
@@ -71,6 +73,8 @@ class Control:
             self.reason = reason
             for event in self._wake:
                 event.set()
+            for future in tuple(self._ends):
+                _raise(future, reason)
             for blocked in self._blocked:
                 if not blocked.done():
                     blocked.set_result(None)
@@ -80,6 +84,14 @@ class Control:
         self._wake.add(event)
         if self.stopping:
             event.set()
+
+    def ends(self, future: asyncio.Future[Any]) -> None:
+        """Let the future raise the reason when a stop is asked for."""
+        if self.reason is not None:
+            _raise(future, self.reason)
+            return
+        self._ends.add(future)
+        future.add_done_callback(self._ends.discard)
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -112,3 +124,8 @@ class Control:
     def _close_budget(self) -> None:
         if self._blocked and not self._under_way and (budget := self._spent()):
             self.stop(Stopped(f"the budget of {budget} is used up; run again to go on from here"))
+
+
+def _raise(future: asyncio.Future[Any], reason: Stopped) -> None:
+    if not future.done():
+        future.set_exception(reason)

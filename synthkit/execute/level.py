@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import Any
 
 from synthkit.core.ids import Id
+from synthkit.execute.aside import aside
 from synthkit.execute.commit import Committer
 from synthkit.execute.control import as_stop
 from synthkit.execute.reuse import look_up
@@ -139,7 +140,7 @@ class Level:
         if ordered:
             frame = frame.sort("_id")
         reader: Any = iter(frame.collect_batches(chunk_size=READ, maintain_order=ordered))
-        while (batch := await asyncio.to_thread(next, reader, None)) is not None:
+        while (batch := await aside(self.scope.control, next, reader, None)) is not None:
             table = batch.to_arrow()
             ids: list[Id] = table.column("_id").to_pylist()
             for at in range(0, len(ids), READ):

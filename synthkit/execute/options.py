@@ -19,3 +19,10 @@ class RunOptions:
     """Stop, resumably, once this many requests were sent by this run."""
     concurrency: int | None = None
     """Most source rows under way at once; unset follows the engines' windows."""
+
+    def __post_init__(self) -> None:
+        """A run that may do nothing would wait for ever."""
+        for name in ("limit", "max_tokens", "max_requests", "concurrency"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}; leave it out for no bound")

@@ -62,7 +62,7 @@ def look_up(order: Sequence[NodeRuntime], places: Iterable[Place]) -> Memos:
             children: list[tuple[Id, Data]] = []
             for _ in done.children:
                 record = next(records)
-                children.append((record["_id"], {name: record[name] for name in runtime.node.adds}))
+                children.append((record["_id"], runtime.added(record, data)))
             memos[runtime.name, ident].children = children
             if runtime.gate is None:
                 for consumer in runtime.consumers:
@@ -99,7 +99,7 @@ class Finder:
         assert answer is not None, "made by the first who asked"
         try:
             answer.set_result(look_up(self._order, places))
-        except Exception as error:
+        except BaseException as error:  # a panic of native code is no Exception
             answer.set_exception(error)
 
 

@@ -11,12 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from synthkit.core.errors import StoreFull
+from synthkit.execute.aside import aside
 from synthkit.execute.control import Control, as_stop
 from synthkit.execute.engines import EnginePool
 from synthkit.execute.level import Level
 from synthkit.execute.options import RunOptions
 from synthkit.execute.runtime import NodeRuntime, RunScope
-from synthkit.execute.tables import run_table
+from synthkit.execute.tables import digest_beside, run_table
 from synthkit.execute.unchanged import begin, finish, is_done, level_mark
 from synthkit.plan.graph import Graph, Node
 
@@ -103,6 +104,9 @@ class Executor:
             await self._stream([NodeRuntime(node, self.scope) for node in rows])
 
     async def _stream(self, runtimes: list[NodeRuntime]) -> None:
+        for runtime in runtimes:
+            if runtime.node.extra:
+                runtime.beside = await aside(self.scope.control, digest_beside, runtime)
         mark = await level_mark(self.scope, runtimes)
         if mark is not None and is_done(self.scope, runtimes, mark):
             for runtime in runtimes:
@@ -124,6 +128,6 @@ class Executor:
                 await asyncio.wait_for(done.wait(), 1.0)
             try:
                 await self.store.journal.sync()
-            except Exception as error:
+            except BaseException as error:
                 self.scope.control.stop(as_stop(error))
                 return

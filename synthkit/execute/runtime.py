@@ -54,7 +54,7 @@ class RunScope:
         self.control = control
         self.figures: dict[str, Figures] = {}
         """By full step name, for progress."""
-        self._identities: dict[str, Any] = {}
+        self._identities: dict[str, Mapping[str, Any]] = {}
         self._running: dict[str, Running] = {}
         self._types: dict[str, Type] = {}
         self._count: Callable[[str], int] | None = None
@@ -68,15 +68,12 @@ class RunScope:
             self._running[role] = self.pool.get(engine, self.graph.engines[engine], roles)
         return self._running[role]
 
-    def role_identity(self, role: str, changed: Mapping[str, Any]) -> Any:
-        """What a request's hash says of the model: the engine's identity and the sampling, without `reask`."""
-        key = role if not changed else digest([role, dict(changed)])
-        if key not in self._identities:
-            one = self.graph.roles[role]
-            sampling = {**one.model_dump(mode="json", exclude={"engine", "reask"}), **changed}
-            sampling.pop("reask", None)
-            self._identities[key] = digest([dict(self.graph.engines[one.engine].identity()), sampling])
-        return self._identities[key]
+    def identity(self, role: str) -> Mapping[str, Any]:
+        """What the replies of a role's engine depend on; found once, for it may be a hash of weights."""
+        engine = self.graph.roles[role].engine
+        if engine not in self._identities:
+            self._identities[engine] = dict(self.graph.engines[engine].identity())
+        return self._identities[engine]
 
     def type(self, declared: Any) -> Type:
         """A parsed out type; parsed once for each declaration."""
@@ -122,6 +119,8 @@ class NodeRuntime:
         self.declared = {name: node.input_columns[name] for name in self.reads if name in node.input_columns}
         self.decides = tuple(sorted({*node.reads, *(node.replaced if node.when else ())}))
         """Columns that decide what its rows are: where `when` is false, those that it would have replaced too."""
+        self.beside: Id | None = None
+        """Digest of the tables it reads whole beside its rows (`StepName` fields of a row step); None without any."""
         self._when = compile_expression(node.when) if node.when else None
 
     def open(self, store: RunStore) -> None:
@@ -133,7 +132,8 @@ class NodeRuntime:
 
     def input_digest(self, id: Id, data: Mapping[str, Any]) -> Id:
         """`_in`: hash of the input row's id and of the columns that decide the result."""
-        return digest([id, [data.get(name) for name in self.decides]])
+        own = [id, [data.get(name) for name in self.decides]]
+        return digest(own if self.beside is None else [*own, self.beside])
 
     def project(self, id: Id, data: Mapping[str, Any]) -> Row:
         """The row as the action sees it: declared columns only."""
@@ -144,6 +144,12 @@ class NodeRuntime:
         if self._when is None:
             return True
         return bool(self._when.evaluate(data, vars=self.scope.graph.vars, toolset=self.scope.graph.toolset))
+
+    def added(self, record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns that a stored row adds, parts cut from the input row `data`."""
+        parts = self.node.parts
+        found = {name: record[name] for name in self.node.adds if name not in parts}
+        return found | {name: part.value({**found, part.of: data.get(part.of)}) for name, part in parts.items()}
 
     def child(self, data: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
         """The columns visible after this node."""

@@ -10,20 +10,24 @@ from __future__ import annotations
 import asyncio
 import heapq
 import queue
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.action import SourceAction, TableAction
 from synthkit.core.ids import Id, digest, mint, unordered
 from synthkit.core.outcome import Reject
+from synthkit.execute.aside import Abandoned, Worker, aside
 from synthkit.execute.context import TableRunContext
-from synthkit.execute.runtime import NodeRuntime
+from synthkit.execute.runtime import NodeRuntime, RunScope
 
 if TYPE_CHECKING:
-    from synthkit.core.store import Store
     from synthkit.core.types import Type
 
 BATCH = 4096
+LOOK = 0.1
+"""Seconds after which a thread that waits looks whether anybody still waits for it."""
 
 
 async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> None:
@@ -40,7 +44,7 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
         stamp = await node.action.stamp(ctx)
         mark = digest([stamp, limit]) if stamp is not None else None
     else:
-        mark = await asyncio.to_thread(_digest, runtime)
+        mark = await aside(scope.control, _digest, runtime)
     if mark is not None and known.get("fingerprint") == node.fingerprint and known.get("input") == mark:
         runtime.figures.rows_out = runtime.figures.reused = runtime.table.count()
         return
@@ -65,53 +69,59 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
 
 
 async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: list[Reject], mark: Id) -> None:
-    """Hand batches from the loop to the writer's thread through a short queue: flat memory at any size."""
+    """Hand batches from the action's thread to the writer's through a short queue: flat memory at any size.
+
+    The action has a thread (and an event loop) of its own, so that the run's loop hears Ctrl-C while it computes.
+    """
     import pyarrow as pa
 
     assert runtime.table is not None, "opened by run_table"
     control = runtime.scope.control
     pipe: queue.Queue[Any] = queue.Queue(maxsize=4)
-    ended = False
+    ended = threading.Event()
 
     def incoming() -> Iterator[Any]:
-        while (item := pipe.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        while control.reason is None:
+            with suppress(queue.Empty):
+                item = pipe.get(timeout=LOOK)
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        raise control.reason
 
-    async def put(item: Any) -> None:
-        while not ended:
-            try:
-                pipe.put_nowait(item)
-            except queue.Full:
-                await asyncio.sleep(0.002)
-            else:
+    def put(item: Any) -> None:
+        while not ended.is_set():
+            with suppress(queue.Full):
+                pipe.put(item, timeout=LOOK)
                 return
+        raise Abandoned
 
-    async def feed() -> None:
+    def work(self: Worker) -> None:
         last: BaseException | None = None
         try:
-            async for batch in batches:
-                if control.reason is not None:
-                    raise control.reason
-                runtime.figures.rows_out += batch.num_rows
-                await put(batch.append_column("_in", pa.array([mark] * batch.num_rows, pa.string())))
+            asyncio.run(make(self))
+        except Abandoned:
+            raise
         except BaseException as error:
             last = error
-        await put(last)  # the writer's thread waits for it, whatever happened
+        put(last)  # the writer's thread waits for it, whatever happened
 
-    feeder = asyncio.create_task(feed())
+    async def make(self: Worker) -> None:
+        with self.exposed():
+            async for batch in batches:
+                runtime.figures.rows_out += batch.num_rows
+                put(batch.append_column("_in", pa.array([mark] * batch.num_rows, pa.string())))
+
+    worker = Worker(work, f"synthkit-{runtime.name}")
+    worker.start()
     try:
         await runtime.table.replace(incoming(), rejects)
-    except asyncio.CancelledError:
-        feeder.cancel()
-        raise
     except BaseException:
-        ended = True
-        feeder.cancel()
+        worker.abandon()
+        ended.set()
         raise
-    finally:
-        await asyncio.gather(feeder, return_exceptions=True)
 
 
 def _digest(runtime: NodeRuntime) -> Id:
@@ -122,16 +132,29 @@ def _digest(runtime: NodeRuntime) -> Id:
     for name in node.parents:
         source = scope.graph.nodes[name]
         whole = node.kind == "union" or name in node.extra
-        names = list(source.columns) if whole else list(runtime.declared)
-        parts.append(unordered(row_digests(scope.store, name, {column: source.columns[column] for column in names})))
+        names = sorted(node.extra_reads.get(name, source.columns)) if whole else list(runtime.declared)
+        parts.append(unordered(row_digests(scope, name, {column: source.columns[column] for column in names})))
     return digest(parts)
 
 
-def row_digests(store: Store, step: str, columns: Mapping[str, Type]) -> Iterator[Id]:
-    """A digest of each row of a step: its id and some columns."""
+def digest_beside(runtime: NodeRuntime) -> Id:
+    """The order-free digest of the tables that a row step reads whole."""
+    scope, node = runtime.scope, runtime.node
+    parts = []
+    for name in node.extra:
+        types = scope.graph.nodes[name].columns
+        names = sorted(node.extra_reads.get(name, types))
+        parts.append(unordered(row_digests(scope, name, {column: types[column] for column in names})))
+    return digest(parts)
+
+
+def row_digests(scope: RunScope, step: str, columns: Mapping[str, Type]) -> Iterator[Id]:
+    """A digest of each row of a step: its id and some columns; raises the run's reason when it stops."""
     from synthkit.core.types.arrow import decode
 
-    for batch in store.scan(step, list(columns)).collect_batches(chunk_size=BATCH):
+    for batch in scope.store.scan(step, list(columns)).collect_batches(chunk_size=BATCH):
+        if scope.control.reason is not None:
+            raise scope.control.reason
         table = batch.to_arrow()
         rows = decode(table.select(list(columns)), columns) if columns else [{}] * table.num_rows
         for ident, row in zip(table.column("_id").to_pylist(), rows, strict=True):
@@ -164,8 +187,7 @@ async def _union(runtime: NodeRuntime) -> AsyncIterator[Any]:
 
     node = runtime.node
     for branch in node.inputs:
-        reader: Any = iter(runtime.scope.store.scan(branch, []).collect_batches(chunk_size=BATCH))
-        while (batch := await asyncio.to_thread(next, reader, None)) is not None:
+        for batch in runtime.scope.store.scan(branch, []).collect_batches(chunk_size=BATCH):
             ids: list[Id] = batch.get_column("_id").to_list()
             columns: Mapping[str, Any] = {
                 "_id": pa.array([mint(ident, node.name, branch) for ident in ids], pa.string()),

@@ -27,6 +27,10 @@ class GatePlace:
     entry: NodeRuntime | None
     """The level's only entry, where all that follows leads to this gate and the stratum is known before it."""
 
+    def over(self, source: Data) -> bool:
+        """Whether the tree of such a source row is taken back whole, however far it has come."""
+        return self.entry is not None and self.gate.full(source)
+
 
 @dataclass(frozen=True)
 class Course:
@@ -48,16 +52,24 @@ def _gate_places(order: Sequence[NodeRuntime], entries: Sequence[NodeRuntime]) -
     for runtime in order:
         if runtime.gate is None:
             continue
-        entry = entries[0] if len(entries) == 1 and entries[0] is not runtime else None
+        entry = entries[0] if len(entries) == 1 else None
         if places:  # whether a tree is started would decide what an earlier quota counts
             entry = None
         if entry is not None:
             per = runtime.gate.per
             known = per is None or (per in entry.node.input_columns and not _changes(entry, runtime, per))
-            if not known or not _leads_only_to(entry, runtime):
+            if known and _leads_only_to(entry, runtime):
+                runtime.gate.gives = _gives(entry, runtime)
+            else:
                 entry = None
         places.append(GatePlace(runtime, runtime.gate, entry))
     return places
+
+
+def _gives(start: NodeRuntime, gate: NodeRuntime) -> float:
+    """Candidates that one row of `start`, from which one way leads to the gate, is worth if nothing is rejected."""
+    rows = start.node.action.cost().rows
+    return rows if start is gate else rows * _gives(start.consumers[0], gate)
 
 
 def _leads_only_to(start: NodeRuntime, gate: NodeRuntime) -> bool:
@@ -82,19 +94,25 @@ class Tree:
         self._finder = finder
         self.visits: list[Visit] = []
         self._at_gates: dict[NodeRuntime, list[tuple[Visit, Data]]] = {}
+        self._before: GatePlace | None = None
+        """The quota that may take the tree back, until it is passed."""
 
     async def grow(self, course: Course) -> list[Visit]:
         """Run the row through the level's steps; all visits of the tree."""
-        if not any(place.entry is not None and place.gate.full(self.data) for place in course.gates):
+        self._before = next((place for place in course.gates if place.entry is not None), None)
+        if self._before is not None:
+            await self._before.gate.begin(self.data)
+        if self._before is None or not self._before.over(self.data):
             await self._all([(runtime, self.row, self.data) for runtime in course.entries])
         for place in course.gates:
             await place.gate.turn(self.sequence)
             accepted: list[Place] = []
-            if place.entry is not None and place.gate.full(self.data):
+            if place.entry is not None and place.over(self.data):
                 self._cut(place.runtime, place.entry)
             else:
                 accepted = self._decide(place.runtime, place.gate)
-            place.gate.passed()
+            place.gate.passed(self.data if place is self._before else None)
+            self._before = None
             self.memos.update(await self._finder.find(accepted))
             await self._all(accepted)
         return self.visits
@@ -109,6 +127,9 @@ class Tree:
 
     async def _descend(self, runtime: NodeRuntime, row: Id, data: Data) -> None:
         memo = self.memos.get((runtime.name, row))
+        if self._before is not None and self._before.over(self.data):
+            self.visits.append(Visit(runtime, row, runtime.input_digest(row, data)))  # to be taken back
+            return
         if runtime.gate is not None and runtime.gate.full(data):
             result = self._over(runtime, row, data)
         elif memo is not None and memo.valid and runtime.gate is None:

@@ -7,11 +7,11 @@ order-free digest of its input, and the attempts that `retry` raised. One pass o
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from synthkit.core.ids import Id, digest, unordered
+from synthkit.execute.aside import aside
 from synthkit.execute.runtime import NodeRuntime, RunScope
 from synthkit.execute.tables import row_digests
 
@@ -22,7 +22,7 @@ async def level_mark(scope: RunScope, runtimes: Sequence[NodeRuntime]) -> Id | N
     """The mark of a level as it is now; None where no step has a quota."""
     if all(runtime.gate is None for runtime in runtimes):
         return None
-    return await asyncio.to_thread(_mark, scope, runtimes)
+    return await aside(scope.control, _mark, scope, runtimes)
 
 
 def is_done(scope: RunScope, runtimes: Sequence[NodeRuntime], mark: Id) -> bool:
@@ -58,6 +58,7 @@ def _mark(scope: RunScope, runtimes: Sequence[NodeRuntime]) -> Id:
     for source in sources:
         types = scope.graph.nodes[source].columns
         columns = {column: types[column] for column in sorted(wanted & types.keys())}
-        inputs.append([source, unordered(row_digests(scope.store, source, columns))])
+        inputs.append([source, unordered(row_digests(scope, source, columns))])
     attempts = [sorted((row, *said) for row, said in scope.store.attempts(name).items()) for name in sorted(names)]
-    return digest([[[runtime.name, runtime.node.fingerprint] for runtime in runtimes], inputs, attempts])
+    steps = [[runtime.name, runtime.node.fingerprint, runtime.beside] for runtime in runtimes]
+    return digest([steps, inputs, attempts])

@@ -145,7 +145,7 @@ class LanceJournal:
             places = self.completions.locate([digest for digest, _ in waiting])
             positions = [position for each in places for position in each]
             stored = await asyncio.to_thread(self.completions.take, positions) if positions else []
-        except Exception as error:
+        except BaseException as error:  # a panic of native code is no Exception
             for _, future in waiting:
                 if not future.done():
                     future.set_exception(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synthkit.core.errors import StoreError
+from synthkit.core.part import Part
 from synthkit.core.store import StepLayout
 from synthkit.core.types import Type, parse_type
 
@@ -24,6 +25,7 @@ def dump(layout: StepLayout) -> dict[str, Any]:
         "keeps_id": layout.keeps_id,
         "union": layout.union,
         "hidden": sorted(layout.hidden),
+        "parts": {name: [part.of, part.at, part.take] for name, part in layout.parts.items()},
     }
 
 
@@ -38,6 +40,7 @@ def load(content: Mapping[str, Any]) -> StepLayout:
         keeps_id=content["keeps_id"],
         union=content["union"],
         hidden=frozenset(content["hidden"]),
+        parts={name: Part(*part) for name, part in content.get("parts", {}).items()},
     )
 
 
@@ -50,6 +53,7 @@ def visible(layouts: Mapping[str, StepLayout], step: str) -> dict[str, Type]:
             for name, declared in visible(layouts, parent).items():
                 columns.setdefault(name, declared)
     columns |= layout.adds
+    columns |= {name: part.type(columns) for name, part in layout.parts.items()}
     return {name: declared for name, declared in columns.items() if name not in layout.hidden}
 
 

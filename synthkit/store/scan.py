@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from synthkit.core.errors import StoreError
+from synthkit.core.part import Part
 from synthkit.core.store import StepLayout
 from synthkit.core.types.arrow import arrow_schema
 from synthkit.store.keys import SortedKeys, pack_array
@@ -32,6 +33,7 @@ IDS = ("_id", "_parents")
 PRIVATE = ("_fp", "_in", "_branch")
 """Columns that are given only when they are asked for by name."""
 _INDEXED = 65_536
+_AT = "_at "
 
 
 def scan(layouts: Layouts, tables: Tables, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
@@ -63,6 +65,14 @@ def scan(layouts: Layouts, tables: Tables, step: str, columns: Sequence[str] | N
     return lazy(schema, read, batch_rows(handle, *every.handles()))
 
 
+def _cut(part: Part) -> pl.Expr:
+    """A part of a list column; numbers of items stand beside it as `_at ...`, and without one there is no part."""
+    number = pl.col(_AT + part.at) - 1
+    if part.take == "item":
+        return pl.col(part.of).list.get(number, null_on_oob=True)
+    return pl.when(number.is_not_null()).then(pl.col(part.of).list.head(number))
+
+
 class _Ancestors:
     """What a step's rows carry from above: which columns come from which table."""
 
@@ -71,13 +81,16 @@ class _Ancestors:
         self._schema = pl.Schema()
         self._branches: dict[str, _Ancestor] = {}
         self._key = parent_column(layout)
+        self._parts = {name: layout.parts[name] for name in wanted if name in layout.parts}
         self.keys: list[str] = []
         """Columns of the step's own table that a join needs."""
         if not wanted:
             return
         types = visible(layouts, layout.name)
         self._schema = frame_schema(arrow_schema({name: types[name] for name in wanted}))
-        self.keys = [self._key, *(["_branch"] if layout.union else [])]
+        self.keys = [self._key, *(["_branch"] if layout.union else []), *(part.at for part in self._parts.values())]
+        carried = [name for name in wanted if name not in self._parts]
+        wanted = list(dict.fromkeys([*carried, *(part.of for part in self._parts.values())]))
         for parent in layout.parents if layout.union else layout.parents[:1]:
             there = visible(layouts, parent)
             if some := [name for name in wanted if name in there]:
@@ -93,7 +106,11 @@ class _Ancestors:
             return frame
         if not self._union:
             (branch,) = self._branches.values()
-            return frame.hstack(branch.take(frame[self._key]).select(self._schema.names()).get_columns())
+            found = branch.take(frame[self._key])
+            if self._parts:
+                numbers = [frame[at].alias(_AT + at) for at in {part.at for part in self._parts.values()}]
+                found = found.hstack(numbers).with_columns(**{n: _cut(part) for n, part in self._parts.items()})
+            return frame.hstack(found.select(self._schema.names()).get_columns())
         parts, places = [], []
         for (name,), rows in frame.with_row_index("_at").group_by("_branch", maintain_order=True):
             places.append(rows["_at"])

@@ -24,6 +24,8 @@ from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.row import Child, Reply, Row, Value
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from synthkit.core.prompt import Prompt
     from synthkit.core.store import Store
     from synthkit.core.toolset import Toolset
@@ -160,6 +162,10 @@ class RecordingContext:
         if key not in self.effects:
             self.effects[key] = await fn()
         return self.effects[key]
+
+    def scan(self, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        """A step of `tables`."""
+        return self.store.scan(step, columns)
 
     def render(self, prompt: str, row: Mapping[str, Value], **extra: Value) -> tuple[str, list[dict[str, Any]]]:
         """A document and its role spans."""

@@ -76,6 +76,25 @@ def test_tables_are_the_same_at_any_concurrency_and_latency(bench: Bench, quota:
     assert in_other_circumstances(bench, "slow") == first
 
 
+def test_a_wide_window_asks_little_more_than_a_narrow_one(bench: Bench) -> None:
+    bench.documents(documents(150))
+    steps = """
+  asked:
+    from: documents
+    generate: {model: writer, prompt: ask.j2, out: {question: str(20..80), good: bool}}
+
+  kept:
+    from: asked
+    until: {rows: 20}
+    filter: {good: good}
+"""
+    bench.spec(steps, engine="scripted: auto, latency: 0.002, wanted: 256")
+    result = bench.whole()
+    used = 150 - result.ledger["asked"].unused
+    assert len(bench.rows("kept")) == 20
+    assert used <= len(bench.calls()) <= used + 20, "it was all 150"
+
+
 TWO_GATES = STEPS.replace(
     "  text:\n    from: judged\n",
     """  rated:

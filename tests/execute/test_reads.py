@@ -5,7 +5,7 @@ import os
 import pytest
 
 import synthkit
-from synthkit.core.errors import StoreError
+from synthkit.core.errors import SpecError, StoreError
 from tests.execute.bench import Bench, documents
 
 FIRST = """
@@ -82,6 +82,35 @@ def test_a_limit_and_a_stop_reach_the_spec_that_is_read(bench: Bench) -> None:
     assert len(bench.calls()) == 16
 
 
+def test_one_spec_with_two_sets_of_variables_has_a_run_for_each(bench: Bench) -> None:
+    bench.spec(
+        '\n  short:\n    from: documents\n    filter: {short: "body | length < vars.most"}\n',
+        name="first",
+        top="vars: {most: 80}\n",
+        publish="  rows: {from: short, columns: [body]}",
+    )
+    steps = """
+  source:
+    read: {spec: first.yaml, table: rows}
+
+  fewer:
+    read: {spec: first.yaml, table: rows, with: {most: 70}}
+
+  same:
+    read: {spec: first.yaml, table: rows, with: {most: 80}}
+"""
+    bench.spec(steps)
+    with pytest.raises(SpecError, match=r"first\.yaml is read with most 70 here and most 80 by 'source'") as caught:
+        bench.run()
+    assert 'name: "first-${vars.most}"' in str(caught.value)
+    path = bench.folder / "first.yaml"
+    path.write_text(path.read_text().replace("name: first", 'name: "first-${vars.most}"'))
+    for _ in range(2):
+        result = bench.whole()
+        assert sorted(each.path.name for each in result.reads) == ["first-70", "first-80"]
+        assert [len(bench.rows(name)) for name in ("source", "fewer", "same")] == [6, 1, 6]
+
+
 def test_a_tagged_run_is_read_as_it_was(bench: Bench) -> None:
     two(bench, SECOND.replace("spec: first.yaml", "run: first@good"))
     bench.whole(bench.folder / "first.yaml")
@@ -101,7 +130,7 @@ def test_a_tagged_run_is_read_as_it_was(bench: Bench) -> None:
 
 def test_a_run_that_is_not_there_is_said(bench: Bench) -> None:
     two(bench, SECOND.replace("spec: first.yaml", "run: nowhere"))
-    with pytest.raises((StoreError, synthkit.core.errors.SpecError), match="nowhere"):
+    with pytest.raises((StoreError, SpecError), match="nowhere"):
         bench.run()
 
 

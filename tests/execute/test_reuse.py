@@ -1,5 +1,7 @@
 """What is computed again after a change, and what is not."""
 
+import json
+
 from tests.execute.bench import Bench, documents
 
 CHAIN = """
@@ -171,6 +173,36 @@ def test_a_larger_n_asks_for_the_missing_samples_only(bench: Bench) -> None:
     with bench.asking(0):
         bench.whole()
     assert {row["_id"]: row["question"] for row in bench.rows("asked")} == before
+
+
+def test_another_seed_draws_other_samples_and_going_back_is_free(bench: Bench) -> None:
+    roles = "  writer: {engine: fake}\n  judge: {engine: fake, temperature: 0}\n"
+    steps = """
+  asked:
+    from: documents
+    generate: {model: writer, prompt: ask.j2, out: {question: str(20..60)}}
+
+  read:
+    from: documents
+    generate: {model: judge, prompt: ask.j2, out: {answer: str(20..60)}}
+"""
+    bench.spec(steps, models=roles)
+    bench.whole()
+    first = bench.tables()
+    with bench.asking(8) as made:
+        assert bench.run(sets={"seed": "1"}).problems == []
+    assert {call["model"] for call in made} == {"writer"}, "at temperature 0 there is nothing to draw"
+    second = bench.tables()
+    assert {row["_id"] for row in bench.rows("asked")} == {json.loads(row)["_id"] for row in first["asked"]}
+    assert not set(second["asked"]) & set(first["asked"])
+    assert second["read"] == first["read"]
+    with bench.asking(0):
+        bench.whole()
+    assert bench.tables() == first
+    fresh = Bench(bench.folder)
+    fresh.out = bench.folder / "fresh" / "small"
+    fresh.run(sets={"seed": "1"})
+    assert fresh.tables() == second, "a seed names its samples, whatever was run before"
 
 
 def test_an_inserted_filter_renames_nothing(bench: Bench) -> None:

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 import synthkit
+from synthkit import api
+from synthkit.core.engine import Message, Request, Role
 from synthkit.core.errors import StoreLocked
+from synthkit.core.types import constraint as schema_of
+from synthkit.core.types import parse_type
 from synthkit.inspect.retry import raise_attempts
 from tests.execute.bench import Bench, documents
 
@@ -162,6 +166,25 @@ def test_retry_with_another_role_field_for_these_rows_only(bench: Bench) -> None
         bench.whole()
 
 
+def test_a_retried_row_is_kept_under_the_digest_that_replay_looks_for(bench: Bench) -> None:
+    roles = "  writer: {engine: fake, reask: 0, max_tokens: 6}\n"
+    generate = "{model: writer, prompt: ask.j2, out: {question: str(40..60)}}"
+    spec = bench.spec(f"\n  asked:\n    from: documents\n    generate: {generate}\n", models=roles)
+    bench.whole()
+    raise_attempts(bench.out, where="reason == 'truncated'", sets=["max_tokens=400", "temperature=1"])
+    bench.whole()
+    graph = api.check(spec)
+    role = Role(**{**graph.roles["writer"].model_dump(), "max_tokens": 400, "temperature": 1})
+    kept = synthkit.open(bench.out).completions.filter(attempt=1).collect()
+    constraint = schema_of(parse_type({"question": "str(40..60)"}))
+    documents = {row["_id"]: row["body"] for row in bench.rows("documents")}
+    for line in kept.to_dicts():
+        message = Message("user", f"Ask about: {documents[line['row']]}")
+        asked = Request((message,), role, "writer", constraint=constraint)
+        assert asked.digest(graph.engines["fake"].identity()) == line["request"]
+    assert kept.height == 8
+
+
 def test_a_sample_that_never_parses_is_asked_again_once_and_set_aside(bench: Bench) -> None:
     generate = "{model: writer, prompt: ask.j2, n: 2, out: {question: str(20..60)}}"
     bench.spec(
@@ -228,6 +251,57 @@ def test_one_interrupt_ends_cleanly_and_resumably(slow: Bench) -> None:
     with slow.asking(60 - answered):
         slow.whole()
     assert slow.tables() == expected(slow)
+
+
+BARRIER = """
+  asked:
+    from: documents
+    generate: {model: writer, prompt: ask.j2, out: {question: str(20..60), kind: a|b|c}}
+
+  distinct:
+    from: asked
+    dedup: {by: question}
+"""
+ENDLESS = """
+import sys
+from pathlib import Path
+from synthkit.actions.dedup import Dedup
+
+table = Dedup.table
+
+async def endless(self, scan, ctx):
+    async for batch in table(self, scan, ctx):
+        yield batch.slice(0, 3)
+        Path("begun").touch()
+        while True:
+            pass
+
+Dedup.table = endless
+"""
+
+
+def test_one_interrupt_ends_a_barrier_that_computes(bench: Bench) -> None:
+    """The code of the verb is the same, so what it left would count as its result: it must have left nothing."""
+    small(bench, steps=BARRIER)
+    bench.file("endless.py", ENDLESS + WORKER)
+    process = subprocess.Popen(
+        [sys.executable, "endless.py", str(bench.out)], cwd=bench.folder, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (bench.folder / "begun").exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert bench.rows("distinct") == []
+    with bench.asking(0):
+        bench.whole()
+    assert len(bench.rows("distinct")) == 8
 
 
 def test_two_interrupts_end_it_at_once(slow: Bench) -> None:
