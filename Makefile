@@ -1,5 +1,7 @@
 # Two commands for a new machine: `make run` and `make test`. Everything lives in .venv; remove it to begin anew.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
+  $$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$each && break; \
+done)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 CPU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -9,7 +11,7 @@ CPU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 run: $(VENV)/.engine
 	$(BIN)/synthkit doctor
 	$(BIN)/synthkit run specs/fas_planning.yaml
-	$(BIN)/synthkit show runs/fas_planning --samples 3
+	@echo 'To type the commands without $(BIN)/ in front:  source $(BIN)/activate'
 
 test: $(VENV)/.engine
 	$(BIN)/python -m pytest -m "not slow"
@@ -36,19 +38,22 @@ clean:
 	rm -rf $(VENV) runs
 
 $(VENV)/.core: pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'no Python 3.11 or 3.12 was found; name one: make PYTHON=/path/to/python3.11 ...'; exit 1; }
+	@echo 'installing into $(VENV): a minute or more, without a word'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[dev]'
-	touch $@
+	@touch $@
 
 # vLLM on a GPU comes from PyPI. Without one it needs the CPU build of torch, which PyPI does not have, and must be
 # freed of three packages that do not load beside it; `synthkit doctor` says the same when it finds them.
 $(VENV)/.engine: $(VENV)/.core
+	@echo 'installing vLLM into $(VENV): some minutes and 4 GB or more, without a word'
 	@if command -v nvidia-smi >/dev/null 2>&1; then \
 	  $(BIN)/python -m pip install -q -e '.[vllm]'; \
 	else \
-	  $(BIN)/python -m pip install -q 'torch==2.13.0+cpu' 2>/dev/null \
-	    || $(BIN)/python -m pip install -q 'torch==2.13.0+cpu' --extra-index-url $(CPU_TORCH_INDEX); \
+	  { $(BIN)/python -m pip install -q 'torch==2.13.0+cpu' 2>/dev/null \
+	    || $(BIN)/python -m pip install -q 'torch==2.13.0+cpu' --extra-index-url $(CPU_TORCH_INDEX); } && \
 	  $(BIN)/python -m pip install -q -e '.[cpu]' && \
 	  $(BIN)/python -m pip uninstall -q -y torchvision torchaudio torchcodec; \
 	fi
-	touch $@
+	@touch $@

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from synthkit.core.engine import Role
 from synthkit.core.expr.filters import FILTERS, TESTS, Filter
-from synthkit.core.registry import engines
+from synthkit.core.registry import engines, tools
 from synthkit.plan.figures import FIGURES
 from synthkit.spec.reference import describe_fields, describe_verb, list_verbs
 
@@ -21,6 +21,7 @@ _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
 def parts() -> dict[str, str]:
     """Name of a generated part -> its text."""
     kinds = {f"engine-{name}": _fields(engines()[name]) for name in engines()}
+    kinds |= {f"tool-{name}": _fields(tools()[name]) for name in tools()}
     figures = "\n".join(f"- `{name}`: {about}" for name, about in FIGURES.items())
     return {
         "filters": _vocabulary(FILTERS),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+import synthkit
 from synthkit import api
 from synthkit.core.expr.filters import FILTERS
 from tests.cli.conftest import call
@@ -61,7 +62,7 @@ def _command(line: str, where: str, *, checked_only: bool) -> None:
         elif words[0] == "make":
             assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text(), where
         else:
-            assert words[0] in ("pip", "python", ".ci/run", ".venv/bin/python"), where
+            assert words[0] in ("pip", "python", "source", ".ci/run", ".venv/bin/python"), where
 
 
 def _checked(words: list[str]) -> list[str]:
@@ -148,3 +149,7 @@ def test_what_readme_counts_is_so() -> None:
         line for path in (ROOT / "examples/documents").glob("*.jsonl") for line in path.read_text().splitlines()
     ]
     assert f"{len(documents)} shipped articles" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_wheel_named_is_the_one_that_is_made() -> None:
+    assert f"synthkit-{synthkit.__version__}-py3-none-any.whl" in (ROOT / "docs/install.md").read_text(encoding="utf-8")
