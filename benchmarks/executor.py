@@ -25,7 +25,7 @@ def zero_latency(sizes: tuple[int, ...] = (10_000, 100_000)) -> Iterator[Figure]
             yield Figure(f"  peak memory, {rows:,} rows", peaks[-1], "MiB", peaks[0], f"{sizes[0]:,} rows", "flat")
 
 
-def modelled(rows: int = 2000, slots: int = 256, latency: float = 0.2) -> Iterator[Figure]:
+def modelled(rows: int = 4000, slots: int = 256, latency: float = 0.2) -> Iterator[Figure]:
     """Share of the ideal throughput of a modelled engine, journal on, and CPU for 1,000 rows."""
     with tempfile.TemporaryDirectory() as folder:
         source = documents(Path(folder) / "documents.jsonl", rows)

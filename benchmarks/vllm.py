@@ -1,7 +1,8 @@
 """Tokens a second through synthkit against bare vLLM on the same requests, in interleaved pairs.
 
-Bare vLLM is its async engine fed with all prompts at once; synthkit reads, renders, journals, parses and stores. Both
-load the model before the clock starts; prompts, reply schema, sampling and seeds are of the same kind.
+Bare vLLM is its async engine fed with all prompts at once; synthkit reads, renders, journals, parses, stores, publishes
+and counts. Both load the model before the clock starts and stop the engine after it ends; prompts, reply schema,
+sampling and seeds are of the same kind.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from benchmarks.measure import SPECS, Figure, documents, run
 
 PAIRS = 7
 ROWS = 256
-TOKENS = 64
+TOKENS = 192
 
 BARE = """
 import asyncio, json, sys, time
@@ -60,8 +61,8 @@ import json, sys, time
 from pathlib import Path
 import synthkit
 from synthkit import api
-from synthkit.execute.engines import Running
-first = []
+from synthkit.execute.engines import EnginePool, Running
+first, ended = [], []
 complete = Running.complete
 async def timed(self, request):
     await self.ready()
@@ -69,12 +70,16 @@ async def timed(self, request):
         first.append(time.monotonic())
     return await complete(self, request)
 Running.complete = timed
+close = EnginePool.close
+async def closing(self):
+    ended.append(time.monotonic())
+    await close(self)
+EnginePool.close = closing
 def main():
     graph = api.check(sys.argv[1], sets={"vars.documents": sys.argv[2], "vars.tokens": sys.argv[3]})
     result = api.run(graph, out=sys.argv[4])
-    ended = time.monotonic()
     made = synthkit.open(sys.argv[4]).usage["completion_tokens"].sum()
-    print("FIGURE", made / (ended - first[0]))
+    print("FIGURE", made / (ended[0] - first[0]))
 if __name__ == "__main__":
     main()
 """
