@@ -70,10 +70,14 @@ def estimate(graph: Graph, state: PlanState | None = None) -> Estimate:
     state = state or PlanState()
     below = {name: estimate(sub, state.subspecs.get(name)) for name, sub in graph.subspecs.items()}
     steps: dict[str, StepEstimate] = {}
+    # What came over a quota of a whole run is not asked for again, unless a step was changed since.
+    settled = all(
+        state.step(n).complete and state.step(n).fingerprint == at.fingerprint for n, at in graph.nodes.items()
+    )
     for name, node in graph.nodes.items():
         rows = [steps[each].output for each in node.inputs]
         given = _total(rows) if rows else None
-        steps[name] = _step(node, state.step(name), given, _published(node, below))
+        steps[name] = _step(node, state.step(name), given, _published(node, below), settled)
     asking = [name for name, node in graph.nodes.items() if node.roles]
     everything: list[StepEstimate | Estimate] = [*steps.values(), *below.values()]
     tokens = _total([each.completion_tokens for each in everything])
@@ -97,7 +101,7 @@ def _published(node: Node, below: Mapping[str, Estimate]) -> float | None:
     return below[node.name].tables.get(table) if node.name in below and isinstance(table, str) else None
 
 
-def _step(node: Node, seen: StepState, rows: float | None, published: float | None) -> StepEstimate:
+def _step(node: Node, seen: StepState, rows: float | None, published: float | None, settled: bool) -> StepEstimate:
     """One step, from the rows that come in."""
     cost = node.action.cost()
     piloted = seen.input > 0
@@ -110,7 +114,8 @@ def _step(node: Node, seen: StepState, rows: float | None, published: float | No
     elif node.kind == "union":
         output = rows
     else:
-        rate = (seen.output + seen.over) / seen.input if piloted else cost.rows
+        over = 0 if settled else seen.over
+        rate = (seen.output + over) / seen.input if piloted else cost.rows
         output = None if rows is None else rows * rate
         if cost.total is not None and not (seen.complete and piloted):
             output = cost.total if output is None or not piloted else min(cost.total, output)

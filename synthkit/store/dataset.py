@@ -49,10 +49,11 @@ class Dataset:
             ) from error
 
     @classmethod
-    def create(cls, path: Path, schema: Any) -> Dataset:
-        """A new, empty dataset."""
+    def create(cls, path: Path, schema: Any, data: Any = None) -> Dataset:
+        """A new dataset, empty or with all of `data`, in one commit."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(path, lance.write_dataset(schema.empty_table(), str(path), schema=schema, mode="create"))
+        rows = schema.empty_table() if data is None else data
+        return cls(path, lance.write_dataset(rows, str(path), schema=schema, mode="create"))
 
     @property
     def version(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from synthkit.core.errors import StoreError
+from synthkit.store.writer import disk_error
 
 FORMAT = 1
 """The on-disk format this version reads and writes."""
@@ -54,7 +55,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written: {error}") from error
+        raise disk_error(error) from error
     sync_directory(path.parent)
 
 

@@ -80,9 +80,11 @@ class Published:
         dataset = Dataset.open(path)
         if dataset is not None and dict(dataset.schema.metadata or {}) == dict(schema.metadata):
             return count
-        if dataset is None:
-            dataset = Dataset.create(path, schema)
-        dataset.overwrite(reader(schema, _batches(rows, schema)), schema)
+        batches = reader(schema, _batches(rows, schema))
+        if dataset is None:  # one commit: an empty table that says it holds these rows would be taken for whole
+            Dataset.create(path, schema, batches)
+        else:
+            dataset.overwrite(batches, schema)
         return count
 
     def tag(self, name: str) -> dict[str, int]:

@@ -228,7 +228,7 @@ def test_diff_of_two_runs(ran: Path, edit: Edit) -> None:
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
 def test_export_writes_rows_and_a_card(ran: Path, form: str) -> None:
-    assert call("tag", "runs/small", "v1").out == "titles: version 2 is 'v1'\n"
+    assert call("tag", "runs/small", "v1").out == "titles: version 1 is 'v1'\n"
     done = call("export", "runs/small", "titles", "--to", form, "--out", "out", "--tag", "v1")
     assert (done.code, done.out) == (0, f"out/titles.{form}: 8 rows; about them: out/titles.md\n")
     file = Path("out") / f"titles.{form}"

@@ -203,6 +203,24 @@ def test_what_came_over_the_quota_was_available(bench: Bench) -> None:
     assert each.available == 0.5 and each.output == 0.5 and each.short
 
 
+def test_what_came_over_the_quota_of_a_whole_run_is_not_asked_again(bench: Bench) -> None:
+    bench.file(
+        "data/rows.jsonl", "".join(f'{{"question": "{n}?", "answer": "", "style": "a", "n": {n}}}\n' for n in range(10))
+    )
+    graph = bench.plan(STEPS)
+    ledger = {
+        "rows": StepCounts(input=10, kept=10, output=10),
+        "plans": StepCounts(input=10, kept=4, unused=6, output=16, reasons={"over quota": 6}),
+        "sound": StepCounts(input=16, kept=8, filtered=8, output=8, reasons={"not long": 8}),
+        "text": StepCounts(input=8, kept=8, output=8),
+    }
+    prints = {name: node.fingerprint for name, node in graph.nodes.items()}
+    whole = estimate(graph, PlanState.of(ledger, fingerprints=prints, complete=True))
+    assert [whole.steps[name].compute for name in ledger] == [0, 0, 0, 0]
+    changed = estimate(graph, PlanState.of(ledger, fingerprints=prints | {"text": "0"}, complete=True))
+    assert changed.steps["sound"].compute > 0, "the quota may want more"
+
+
 def test_usage_gives_averages_whatever_it_was_spent_on(bench: Bench) -> None:
     graph = bench.plan(STEPS)
     ledger = {"plans": StepCounts(input=10, kept=10, output=40, asked=40)}

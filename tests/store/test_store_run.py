@@ -89,7 +89,7 @@ async def test_a_half_written_run_json_is_never_seen(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", full)
     run.state["vars"] = {"k": 1}
-    with pytest.raises(StoreError, match=r"run\.json cannot be written"):
+    with pytest.raises(StoreFull, match="the disk is full"):
         run.save()
     monkeypatch.undo()
     assert (tmp_path / "run.json").read_bytes() == before
