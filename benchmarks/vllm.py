@@ -18,7 +18,7 @@ from benchmarks.measure import SPECS, Figure, documents, run
 
 PAIRS = 7
 ROWS = 256
-TOKENS = 192
+TOKENS = 128
 
 BARE = """
 import asyncio, json, sys, time
