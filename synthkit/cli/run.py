@@ -12,6 +12,7 @@ from synthkit import api
 from synthkit.cli.options import run_argument, spec_options
 from synthkit.cli.summary import report
 from synthkit.core.errors import StoreError
+from synthkit.execute.memory import return_freed_memory
 from synthkit.execute.options import RunOptions
 
 
@@ -38,8 +39,6 @@ def run_command(
     quiet: bool,
 ) -> None:
     """Run SPEC, or go on with its run: what is finished is reused, what failed to arrive is asked again."""
-    from synthkit.execute.memory import return_freed_memory
-
     return_freed_memory()
     graph = api.check(spec, models=models, sets=sets, path=path)
     options = RunOptions(limit, until, max_tokens, max_requests, concurrency)
@@ -63,6 +62,7 @@ def retry_command(
     """Ask rejected rows of RUN again: their attempt is raised, and recovered rows flow on."""
     from synthkit.inspect.retry import raise_attempts
 
+    return_freed_memory()
     state = api.open(run).state
     given = dict(state.get("given", {})) | ({"models": models} if models is not None else {})
     graph = None if dry_run else api.check(_spec_of(run, state), **given)

@@ -1,8 +1,8 @@
 """Gives freed memory back to the system.
 
 glibc raises the size from which a block gets pages of its own with every large block that is freed, up to 32 MB; from
-then on Arrow's buffers come from the heap, and what lies between them is kept for ever. A fixed size ends that: 10^6
-rows of one call need 380 MB while they stream, with the default 690.
+then on Arrow's buffers come from the heap, and what lies between them is kept for ever. A fixed size ends that: while
+2 x 10^5 rows of one call stream, 345 to 390 MiB in place of 446 to 495, for the same processor time.
 """
 
 from __future__ import annotations

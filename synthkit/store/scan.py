@@ -36,7 +36,7 @@ _INDEXED = 65_536
 _AT = "_at "
 
 
-def scan(layouts: Layouts, tables: Tables, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+def scan(layouts: Layouts, stored: Tables, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
     """A step's visible columns, or some of them, with `_id` and `_parents` first."""
     layout = find(layouts, step)
     seen = visible(layouts, step)
@@ -50,6 +50,7 @@ def scan(layouts: Layouts, tables: Tables, step: str, columns: Sequence[str] | N
     own = frame_schema(table_schema(layout))
     carried = frame_schema(arrow_schema({name: seen[name] for name in wanted if name in seen}))
     schema = pl.Schema({name: carried[name] if name in carried else own[name] for name in (*IDS, *wanted)})
+    tables = _Pinned(stored)
     handle = tables(layout)
     if handle is None:
         return schema.to_frame().lazy()
@@ -73,10 +74,31 @@ def _cut(part: Part) -> pl.Expr:
     return pl.when(number.is_not_null()).then(pl.col(part.of).list.head(number))
 
 
+class _Pinned:
+    """The tables of one scan, each opened and indexed once: at one version, however often and late it is collected."""
+
+    def __init__(self, stored: Tables) -> None:
+        self._stored = stored
+        self._handles: dict[str, Any] = {}
+        self._indexes: dict[str, _Index] = {}
+
+    def __call__(self, layout: StepLayout) -> Any:
+        """The handle of a step's table, None where there is none."""
+        if layout.name not in self._handles:
+            self._handles[layout.name] = self._stored(layout)
+        return self._handles[layout.name]
+
+    def index(self, layout: StepLayout) -> _Index:
+        """Where the rows of a step's table stand."""
+        if layout.name not in self._indexes:
+            self._indexes[layout.name] = _Index(self(layout))
+        return self._indexes[layout.name]
+
+
 class _Ancestors:
     """What a step's rows carry from above: which columns come from which table."""
 
-    def __init__(self, layouts: Layouts, tables: Tables, layout: StepLayout, wanted: Sequence[str]) -> None:
+    def __init__(self, layouts: Layouts, tables: _Pinned, layout: StepLayout, wanted: Sequence[str]) -> None:
         self._union = layout.union
         self._schema = pl.Schema()
         self._branches: dict[str, _Ancestor] = {}
@@ -127,14 +149,14 @@ class _Ancestors:
 class _Ancestor:
     """The nearest table above a step that must be read for some columns, and what it carries itself."""
 
-    def __init__(self, layouts: Layouts, tables: Tables, step: str, wanted: Sequence[str]) -> None:
-        layout = find(layouts, _nearest(layouts, step, wanted))
+    def __init__(self, layouts: Layouts, tables: _Pinned, step: str, wanted: Sequence[str]) -> None:
+        self._layout = layout = find(layouts, _nearest(layouts, step, wanted))
+        self._tables = tables
         self._handle = tables(layout)
         self._mine = [name for name in wanted if name in layout.adds]
         self._above = _Ancestors(layouts, tables, layout, [name for name in wanted if name not in layout.adds])
         types = visible(layouts, step)
         self._schema = frame_schema(arrow_schema({name: types[name] for name in wanted}))
-        self._index: _Index | None = None
 
     def handles(self) -> list[Any]:
         """This table, and those above it that are read too."""
@@ -144,9 +166,7 @@ class _Ancestor:
         """The wanted columns of the rows of these ids, in their order; null where there is no such row."""
         if self._handle is None:
             return self._schema.to_frame().clear(ids.len())
-        if self._index is None:
-            self._index = _Index(self._handle)
-        places = self._index.places(ids)
+        places = self._tables.index(self._layout).places(ids)
         there = places >= 0
         distinct, inverse = np.unique(places[there], return_inverse=True)
         columns = list(dict.fromkeys([*self._mine, *self._above.keys]))
