@@ -1,8 +1,8 @@
 """What the ledger reads: the ids in the tables of a run as 64-bit hashes, each table once.
 
 10^6 rows a table at a time: more are counted in shares, by hash, so that memory does not follow the run (8 bytes a
-row of each table, 50 a call). Two of 10^6 ids have the same hash in one of 37 million runs: there the count of a step can
-be off by one.
+row of each table, 50 a call). Two of 10^6 ids have the same hash in one of 37 million runs: there the count of a step
+can be off by one.
 """
 
 from __future__ import annotations

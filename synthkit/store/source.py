@@ -1,8 +1,8 @@
 """Tables as polars LazyFrames that are read batch by batch, in order, only the columns asked for.
 
 A batch is about 8 MB by the average row, so that documents of 100 kB do not need the memory that 8,192 short rows do.
-polars' own reader holds up to 100,000 rows in flight and takes 1.5 ms a fragment: 43 to 52 ms for a column of 8,000 rows
-in 28 fragments, where this one takes 8.
+polars' own reader holds up to 100,000 rows in flight and takes 1.5 ms a fragment: 43 to 52 ms for a column of 8,000
+rows in 28 fragments, where this one takes 8.
 """
 
 from __future__ import annotations

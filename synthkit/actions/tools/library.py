@@ -17,17 +17,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthkit.actions.tools.corpus import Corpus, Document
+from synthkit.core.action import Scope
 from synthkit.core.errors import SpecError
 from synthkit.core.ids import digest
+from synthkit.core.row import Value
+from synthkit.core.tool import ToolConfig, ToolError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from synthkit.core.context import Context
+    from synthkit.core.toolset import Tool
 
 _FORMAT = 1
 """Raised when the index is built in another way."""
 _BATCH = 1024
+
+
+class CorpusTool(ToolConfig):
+    """A tool over a corpus."""
+
+    corpus: Corpus
+    """The documents: files, or the rows of a step."""
+
+    def check(self, scope: Scope, declared: Tool, at: tuple[str | int, ...]) -> None:
+        """The corpus, too."""
+        super().check(scope, declared, at)
+        self.corpus.check(scope, (*at, "corpus"))
+
+    def depends(self) -> Value:
+        """The corpus."""
+        return self.corpus.stamp()
+
+
+def texts(value: Value, wrong: str) -> list[str]:
+    """An argument that is a text or a list of texts; ToolError says `wrong` of any other."""
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ToolError(wrong)
+    return found
 
 
 class Library:

@@ -8,49 +8,33 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from synthkit.actions.sentences import sentences
-from synthkit.actions.tools.corpus import Corpus, Document
-from synthkit.actions.tools.library import open_library
+from synthkit.actions.tools.corpus import Document
+from synthkit.actions.tools.library import CorpusTool, open_library, texts
 from synthkit.actions.tools.related import best
-from synthkit.core.action import Scope
 from synthkit.core.row import Value
-from synthkit.core.tool import OpenTool, ToolConfig, ToolError
+from synthkit.core.tool import OpenTool
 
 if TYPE_CHECKING:
     from synthkit.core.context import Context
-    from synthkit.core.toolset import Tool
 
 
-class Search(ToolConfig):
+class Search(CorpusTool):
     """Find documents of a corpus by words (BM25). `query` is a text or a list of texts."""
 
     kind: ClassVar[str] = "search"
     needs: ClassVar[frozenset[str]] = frozenset({"query"})
 
-    corpus: Corpus
-    """What is searched."""
     k: Annotated[int, Field(ge=1, le=100)] = 10
     """Results of a query."""
     excerpt: Annotated[int, Field(ge=0, le=5000)] = 200
     """Characters of each result's sentences that say most about the query; 0 shows titles alone."""
-
-    def check(self, scope: Scope, declared: Tool, at: tuple[str | int, ...]) -> None:
-        """The corpus, too."""
-        super().check(scope, declared, at)
-        self.corpus.check(scope, (*at, "corpus"))
-
-    def depends(self) -> Value:
-        """The corpus."""
-        return self.corpus.stamp()
 
     async def open(self, ctx: Context) -> OpenTool:
         """Build or find the index."""
         library = await open_library(self.corpus, ctx)
 
         async def search(arguments: Mapping[str, Value]) -> str:
-            queries = arguments["query"]
-            queries = [queries] if isinstance(queries, str) else queries
-            if not isinstance(queries, list) or not all(isinstance(each, str) for each in queries):
-                raise ToolError("query must be a text or a list of texts")
+            queries = texts(arguments["query"], "query must be a text or a list of texts")
             found = []
             for query in queries:
                 results = [self._shown(each, query) for each in await library.search(query, self.k)]

@@ -12,50 +12,35 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from synthkit.actions.sentences import sentences
-from synthkit.actions.tools.corpus import Corpus, Document
-from synthkit.actions.tools.library import open_library
+from synthkit.actions.tools.corpus import Document
+from synthkit.actions.tools.library import CorpusTool, open_library, texts
 from synthkit.actions.tools.related import best, relevance
-from synthkit.core.action import Scope
 from synthkit.core.row import Value
-from synthkit.core.tool import OpenTool, ToolConfig, ToolError
+from synthkit.core.tool import OpenTool, ToolError
 
 if TYPE_CHECKING:
     from synthkit.core.context import Context
-    from synthkit.core.toolset import Tool
 
 
-class Visit(ToolConfig):
+class Visit(CorpusTool):
     """Open documents of a corpus. `url` is an id or a list of ids, as `search` shows them; `goal` what to look for."""
 
     kind: ClassVar[str] = "visit"
     needs: ClassVar[frozenset[str]] = frozenset({"url"})
     takes: ClassVar[frozenset[str]] = frozenset({"goal", "page"})
 
-    corpus: Corpus
-    """Where documents are looked up."""
     page: Annotated[int, Field(ge=200)] = 4000
     """Characters of a page; a sentence is never cut, unless it is longer."""
     excerpt: Annotated[int, Field(ge=100)] = 1000
     """Characters of the sentences given for a goal."""
-
-    def check(self, scope: Scope, declared: Tool, at: tuple[str | int, ...]) -> None:
-        """The corpus, too."""
-        super().check(scope, declared, at)
-        self.corpus.check(scope, (*at, "corpus"))
-
-    def depends(self) -> Value:
-        """The corpus."""
-        return self.corpus.stamp()
 
     async def open(self, ctx: Context) -> OpenTool:
         """Build or find the corpus."""
         library = await open_library(self.corpus, ctx)
 
         async def visit(arguments: Mapping[str, Value]) -> str:
-            urls, goal, number = arguments["url"], arguments.get("goal"), arguments.get("page")
-            urls = [urls] if isinstance(urls, str) else urls
-            if not isinstance(urls, list) or not all(isinstance(each, str) for each in urls):
-                raise ToolError("url must be an address or a list of addresses")
+            goal, number = arguments.get("goal"), arguments.get("page")
+            urls = texts(arguments["url"], "url must be an address or a list of addresses")
             found = []
             for url in urls:
                 document = await library.find(url)
