@@ -1,8 +1,9 @@
 """Tokens a second through synthkit against bare vLLM on the same requests, in interleaved pairs.
 
-Bare vLLM is its async engine fed with all prompts at once; synthkit reads, renders, journals, parses, stores, publishes
-and counts. Both load the model before the clock starts and stop the engine after it ends; prompts, reply schema,
-sampling and seeds are of the same kind.
+A first run of synthkit writes down what it gives to vLLM: prompts as token ids, sampling, schema and seed of every
+request. Bare vLLM is its async engine, loaded with the same arguments and fed with all of these at once; synthkit
+reads, renders, tokenises, journals, parses, stores, publishes and counts. Both load the model before the clock starts
+and stop the engine after it ends.
 """
 
 from __future__ import annotations
@@ -17,69 +18,74 @@ from pathlib import Path
 from benchmarks.measure import SPECS, Figure, documents, run
 
 PAIRS = 7
-ROWS = 256
-TOKENS = 128
+ROWS = 384
 
 BARE = """
-import asyncio, json, sys, time
-from synthkit.core.engine import Message, Request, Role
+import asyncio, pickle, sys, time
+from synthkit.core.engine import Role
 from synthkit.engines.vllm_config import VllmConfig
+
 async def main():
-    rows = [json.loads(line) for line in open(sys.argv[1])]
-    tokens = int(sys.argv[2])
-    role = Role(engine="nano", temperature=1.0, max_tokens=tokens, extra={"ignore_eos": True})
-    engine = VllmConfig(vllm="nano").build({"writer": role})
+    with open(sys.argv[1], "rb") as file:
+        requests = pickle.load(file)
+    engine = VllmConfig(vllm="nano").build({"writer": Role(engine="nano")})
     await engine.start()
-    from synthkit.core.types import json_schema, parse_type
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-    schema = json_schema(parse_type({"answer": "str(1..4000)"}))
     inner = engine._replicas[0].engine
-    tokenizer = engine._tokenizer
-    from jinja2 import Template
-    template = Template(open(sys.argv[3]).read().strip())
-    prompts = [tokenizer.apply_chat_template([{"role": "user", "content": template.render(text=r["text"])}],
-               add_generation_prompt=True, tokenize=True, return_dict=False) for r in rows]
-    async def one(number, ids):
-        params = SamplingParams(temperature=1.0, max_tokens=tokens, ignore_eos=True, seed=number,
-                                structured_outputs=StructuredOutputsParams(json=schema),
-                                output_kind=RequestOutputKind.FINAL_ONLY)
-        async for out in inner.generate({"prompt_token_ids": ids}, params, str(number)):
+
+    async def one(number, prompt, params):
+        async for output in inner.generate(prompt, params, str(number)):
             pass
-        return len(out.outputs[0].token_ids)
-    await one(0, prompts[0])
+        return len(output.outputs[0].token_ids)
+
+    await one("first", *requests[0])
     began = time.monotonic()
-    made = sum(await asyncio.gather(*(one(i + 1, p) for i, p in enumerate(prompts))))
+    made = sum(await asyncio.gather(*(one(number, *each) for number, each in enumerate(requests))))
     print("FIGURE", made / (time.monotonic() - began))
     await engine.close()
+
 if __name__ == "__main__":
     asyncio.run(main())
 """
 
 OURS = """
-import json, sys, time
-from pathlib import Path
+import pickle, sys, time
 import synthkit
 from synthkit import api
+from synthkit.engines.vllm import VllmEngine
 from synthkit.execute.engines import EnginePool, Running
-first, ended = [], []
-complete = Running.complete
-async def timed(self, request):
+
+began, ended, requests = [], [], []
+complete, close, generate = Running.complete, EnginePool.close, VllmEngine._generate
+
+async def completing(self, request):
     await self.ready()
-    if not first:
-        first.append(time.monotonic())
+    if not began:
+        began.append(time.monotonic())
     return await complete(self, request)
-Running.complete = timed
-close = EnginePool.close
+
 async def closing(self):
     ended.append(time.monotonic())
     await close(self)
-EnginePool.close = closing
+
+async def generating(self, engine, tokens, params, request):
+    requests.append(({"prompt_token_ids": tokens}, params))
+    return await generate(self, engine, tokens, params, request)
+
+Running.complete, EnginePool.close = completing, closing
+if len(sys.argv) > 4:
+    VllmEngine._generate = generating
+
 def main():
-    graph = api.check(sys.argv[1], sets={"vars.documents": sys.argv[2], "vars.tokens": sys.argv[3]})
-    result = api.run(graph, out=sys.argv[4])
-    made = synthkit.open(sys.argv[4]).usage["completion_tokens"].sum()
-    print("FIGURE", made / (ended[0] - first[0]))
+    spec, documents, out = sys.argv[1:4]
+    api.run(api.check(spec, sets={"vars.documents": documents}), out=out)
+    run = synthkit.open(out)
+    rows = sum(1 for _ in open(documents))
+    assert run["answers"].collect().height == rows, "every row is published"
+    print("FIGURE", run.usage["completion_tokens"].sum() / (ended[0] - began[0]))
+    if requests:
+        with open(sys.argv[4], "wb") as file:
+            pickle.dump(requests, file)
+
 if __name__ == "__main__":
     main()
 """
@@ -90,16 +96,18 @@ def pairs() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
         source = documents(folder / "documents.jsonl", ROWS)
-        bare_script, our_script = folder / "bare.py", folder / "ours.py"
+        requests, bare_script, our_script = folder / "requests", folder / "bare.py", folder / "ours.py"
         bare_script.write_text(BARE)
         our_script.write_text(OURS)
+        our_command = (str(our_script), str(SPECS / "local.yaml"), str(source))
+        _figure(*our_command, str(folder / "first"), str(requests))
         ours: list[float] = []
         bare: list[float] = []
         for number in range(PAIRS):
-            bare_command = (str(bare_script), str(source), str(TOKENS), str(SPECS / "prompts" / "answer.j2"))
-            out = str(folder / f"run{number}")
-            our_command = (str(our_script), str(SPECS / "local.yaml"), str(source), str(TOKENS), out)
-            both = [(bare, bare_command), (ours, our_command)]
+            both = [
+                (bare, (str(bare_script), str(requests))),
+                (ours, (*our_command, str(folder / f"run{number}"))),
+            ]
             random.Random(number).shuffle(both)
             for figures, command in both:
                 figures.append(_figure(*command))
