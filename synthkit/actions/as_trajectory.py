@@ -29,6 +29,14 @@ class AsTrajectory(RowAction):
     the thought on the first. Text beside a call is its thought. An observation after the final answer of ReAct, which
     tells the verdict, is left out. The names of a ReAct action and of its argument are those of the spec's toolset
     where it has the tool.
+
+    Gives: `question`, `system`, `steps` of `{thought, call, response}`, `final` (none where no answer was given),
+    `correct`.
+
+    Errors: failed `malformed`, with the message or line at fault; failed `no question`; failed `no verdict` where
+    `correct` gives neither true nor false.
+
+    Source: the trajectories (Q, S, R, J) of AgentFounder; the forms are those of public data.
     """
 
     verb: ClassVar[str] = "as_trajectory"

@@ -34,6 +34,14 @@ class ExpandActions(RowAction):
 
     Alternatives that are no valid call are asked for again; those that do what the real step or another one does are
     left out. `variety` is the mean distance of two options (0..1): half is the tool, half the words of the arguments.
+
+    Gives: `options` in the order they are shown, `chosen` (the number of the real one), `variety`, `repeats`
+    (alternatives left out as the same), `shortened` (responses of the past that were cut).
+
+    Errors: filtered `the real call is not valid`, `too few alternatives`, `context too long`; a reply that cannot be
+    read fails the step.
+
+    Source: step-level scaling of higher-order action synthesis (AgentFounder, arXiv 2509.13310); the checks are ours.
     """
 
     verb: ClassVar[str] = "expand_actions"
