@@ -10,6 +10,7 @@ from synthkit.core.trajectory.react import labels
 from synthkit.core.trajectory.sharegpt import ROLES
 from synthkit.core.trajectory.tags import TAG
 
+_SWE = {"message_type", "is_demo", "action"}
 _ACTS = {"Thought", "Action", "Final Answer"}
 
 
@@ -42,7 +43,7 @@ def _shared(messages: list[Mapping[str, Any]]) -> str:
 
 
 def _of_messages(messages: list[Mapping[str, Any]]) -> str:
-    if any("message_type" in each or "is_demo" in each or "role" not in each for each in messages):
+    if any("role" not in each or not _SWE.isdisjoint(each) for each in messages):
         return "sweagent"
     if any(each.get("tool_calls") or each.get("function_call") for each in messages):
         return "openai"
