@@ -34,7 +34,15 @@ _SMALL = 32 * 2**20
 
 
 class Read(SourceAction):
-    """Read rows: `path` for data files, `spec` for a table that another spec makes, `run` for one that is finished."""
+    """Read rows: `path` for data files, `spec` for a table that another spec makes, `run` for one that is finished.
+
+    Gives: the declared `columns`, or those of the published table.
+
+    Errors: failed `broken JSON`, `not an object`, `broken row`, `invalid UTF-8`, `unreadable file`, `missing column`,
+    `wrong type`, `no key`; duplicate `duplicate key` and `same content`; each with file and line.
+
+    Source: ours.
+    """
 
     verb: ClassVar[str] = "read"
 
