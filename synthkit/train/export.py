@@ -163,7 +163,7 @@ def _packed(
             seen = result.epochs if split == "train" else 1.0
             count = round(len(packs) * seen)
             parts[name] = packed.Part(packs, stores[name].ids(), stores[name].mask(), count)
-        packed.write(out / packed.FOLDER, split, parts, keys.sequence, keys.seed)
+        packed.write(out / packed.FOLDER, out / "ledger", split, parts, keys.sequence, keys.seed)
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def _clear(prepared: Prepared, out: Path) -> None:
             source = file.name.partition(".")[0]
             for split in SPLITS:
                 source = source.removesuffix(f"_{split}")
-            known = source in keys.sources or folder in ("packed", "chat")
+            known = source in keys.sources or folder in ("packed", "chat") or source == "packed"
             wanted = folder in ("tokens", "ledger", "plan") or folder in keys.outputs
             if not (known and wanted):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from synthkit.core.ids import digest
 from synthkit.train.align import Span, Unaligned, cuts, end_weight, loss_mask, token_ends
+from synthkit.train.batch import Batch, Source, span_lists
 from synthkit.train.recipe import Recipe
-from synthkit.train.sources import Batch, Source, span_lists
 from synthkit.train.store import SCHEMA, Document, TokenStore
 from synthkit.train.tokenizer import SAMPLE, Gigatoken, Reference, Tokens, TrainTokenizer, engine
 

@@ -76,6 +76,7 @@ def write(prepared: Prepared, out: Path, sources: Mapping[str, Any]) -> dict[str
         "iterations": recipe.iterations,
         "seed": keys.seed,
         "loss": dict(keys.loss),
+        "decontaminated": _benchmarks(prepared),
         "sources": dict(sources),
         "outputs": list(keys.outputs),
         "train": keys.train.model_dump() if keys.train else None,
@@ -84,6 +85,14 @@ def write(prepared: Prepared, out: Path, sources: Mapping[str, Any]) -> dict[str
     unfinished.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
     unfinished.replace(out / FILE)
     return content
+
+
+def _benchmarks(prepared: Prepared) -> str | None:
+    """The benchmarks that were looked for, by content."""
+    from synthkit.train.overlap import stamp
+
+    keys = prepared.recipe.keys.decontaminate
+    return stamp(keys) if keys is not None else None
 
 
 def read(out: Path) -> dict[str, Any]:

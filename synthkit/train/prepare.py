@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from synthkit.core.errors import Problem, SpecError
 from synthkit.core.ids import digest
 from synthkit.train import tokenizer as tokenizers
+from synthkit.train.batch import Source
 from synthkit.train.load import load_recipe
 from synthkit.train.recipe import Recipe
-from synthkit.train.sources import Source, open_sources
+from synthkit.train.sources import open_sources
 from synthkit.train.tokenizer import TrainTokenizer
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from synthkit.core.errors import SpecError
-from synthkit.train.sources import Source
+from synthkit.train.batch import Source
 from synthkit.train.store import Document
 from synthkit.train.tokenizer import TrainTokenizer
 

@@ -50,8 +50,9 @@ def mixture(parts: Mapping[str, Part], seed: int) -> tuple[NDArray[np.int16], ND
     return np.concatenate(sources)[order], np.concatenate(numbers)[order]
 
 
-def write(folder: Path, split: str, parts: Mapping[str, Part], sequence: int, seed: int) -> int:
-    """The rows of a split in files `<split>-NNNNN.idx.parquet`; the number of rows."""
+def write(folder: Path, ledger: Path, split: str, parts: Mapping[str, Part], sequence: int, seed: int) -> None:
+    """The rows of a split in files `<split>-NNNNN.idx.parquet`; the source and pack of each into the ledger."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,8 @@ def write(folder: Path, split: str, parts: Mapping[str, Part], sequence: int, se
                 chosen = zip(sources[at:last].tolist(), numbers[at:last].tolist(), strict=True)
                 writer.write_table(_table([(listed[source], pack) for source, pack in chosen]))
         unfinished.replace(folder / f"{split}-{number:05d}.idx.parquet")
-    return len(sources)
+    names = pa.DictionaryArray.from_arrays(pa.array(sources), pa.array(list(parts), pa.string()))
+    pq.write_table(pa.table({"source": names, "pack": numbers}), ledger / f"packed_{split}.parquet")
 
 
 def _schema() -> pa.Schema:
