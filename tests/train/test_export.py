@@ -181,9 +181,12 @@ def test_roles_make_exact_masks(tmp_path: Path, base: Path) -> None:
 def test_the_mixture_holds(tmp_path: Path, base: Path) -> None:
     """Weights make shares of tokens, packed rows make them too, held-out rows are held out everywhere."""
     for name, size in (("a", 200), ("b", 80)):
-        write_jsonl(tmp_path / f"{name}.jsonl", [{"text": f"{name} {at} " + DOCUMENT * (1 + at % 5)} for at in range(size)])
+        write_jsonl(
+            tmp_path / f"{name}.jsonl", [{"text": f"{name} {at} " + DOCUMENT * (1 + at % 5)} for at in range(size)]
+        )
     sources = "\n".join(
-        f"  {name}: {{path: {tmp_path}/{name}.jsonl, share: {share}, repeat: 9}}" for name, share in (("a", "75%"), ("b", "25%"))
+        f"  {name}: {{path: {tmp_path}/{name}.jsonl, share: {share}, repeat: 9}}"
+        for name, share in (("a", "75%"), ("b", "25%"))
     )
     file = recipe(
         tmp_path / "r.yaml", base, sources, budget="20K", holdout="10%", outputs="[megatron, packed, documents]",
@@ -289,7 +292,10 @@ def test_a_kill_changes_nothing(tmp_path: Path, base: Path) -> None:
 
     def start(out: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(file), str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", CHILD, str(file), str(out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     whole = start(tmp_path / "whole")

@@ -93,7 +93,9 @@ def test_a_token_is_learned_where_any_of_its_characters_is(base: Path, text: str
     assert len(mask) == len(ids)
 
 
-@given(lines=st.lists(st.text(st.characters(codec="ascii"), max_size=30), min_size=1, max_size=20), most=st.integers(5, 40))
+@given(
+    lines=st.lists(st.text(st.characters(codec="ascii"), max_size=30), min_size=1, max_size=20), most=st.integers(5, 40)
+)
 def test_pieces_are_whole_lines(base: Path, lines: list[str], most: int) -> None:
     loaded = _loaded(base)
     text = "\n".join(lines)
