@@ -1,9 +1,10 @@
 """The trainer's tokenizer: texts in Arrow buffers in, token ids in numpy arrays out.
 
 Special tokens are taken out of the added tokens before the tokenizer is built, so text such as `<|endoftext|>` in a
-document is encoded as ordinary text by every engine; those of `special:` stay, and so do added tokens like `<think>`. gigatoken is used where it is installed,
-knows the tokenizer's pattern, and gives the same ids as Hugging Face tokenizers on a sample of the corpus itself; it is
-some 40 times faster. Documents never hold the end-of-document or pad id: one that does is set aside.
+document is ordinary text to every engine; those of `special:` stay, and so do added tokens like `<think>`. gigatoken
+is used where it is installed, knows the tokenizer's pattern, and gives the same ids as Hugging Face tokenizers on a
+sample of the corpus itself; it is some 40 times faster. A document that comes to the end-of-document or pad id all the
+same is set aside.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The whole hand-off: a run's published table and articles, exported by the shipped recipe, read back, traced, checked."""
+"""The whole hand-off: a run's table and articles, exported by the shipped recipe, read back, traced, checked."""
 
 from __future__ import annotations
 
