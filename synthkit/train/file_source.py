@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import SpecError
 from synthkit.core.ids import digest
 from synthkit.core.names import nearest
-from synthkit.train.batch import BATCH_BYTES, BATCH_ROWS, Batch, Cursor
+from synthkit.train.batch import BATCH_BYTES, BATCH_ROWS, Batch, Cursor, rows_of
 from synthkit.train.recipe import SourceKeys
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LINES = 4 << 20
 """Bytes of a file by which its lines are guessed."""
@@ -41,6 +44,11 @@ class FileSource:
             "bytes": sum(_size(file) for file in files.values()),
             "hash": digest([[place, _size(file)] for place, file in self.files]),
         }
+        from pyarrow.parquet import read_schema
+
+        first = next((each for each in self.files if each[0].endswith(".parquet")), None)
+        if first is not None and first[1].is_file():
+            self._check(first[0], read_schema(first[1]))
         self.stamp = digest([self.identity, [file.stat().st_mtime_ns for _, file in self.files]])
 
     def batches(self, cursor: Cursor) -> Iterator[Batch]:
@@ -69,8 +77,7 @@ class FileSource:
 
         with ParquetFile(file) as parquet:
             names = parquet.schema_arrow.names
-            if self.column not in names:
-                raise SpecError(f"{place} has no column {self.column!r}; {nearest(self.column, names, 'columns')}")
+            self._check(place, parquet.schema_arrow)
             number = 0
             groups: list[int] = []
             for group in range(parquet.num_row_groups):
@@ -80,7 +87,8 @@ class FileSource:
                 else:
                     groups.append(group)
             columns = [self.column, *(["spans"] if "spans" in names else [])]
-            for batch in parquet.iter_batches(batch_size=BATCH_ROWS, row_groups=groups, columns=columns):
+            size = rows_of(self._mean(parquet))
+            for batch in parquet.iter_batches(batch_size=size, row_groups=groups, columns=columns):
                 begin = max(0, skip - number)
                 rows = [f"{place}:{line}" for line in range(number + begin + 1, number + batch.num_rows + 1)]
                 number += batch.num_rows
@@ -90,6 +98,26 @@ class FileSource:
                 text = kept.column(self.column).cast(pa.large_string()).fill_null("")
                 spans = kept.column("spans") if len(columns) > 1 else None
                 yield Batch(rows, text, spans, {"file": at, "record": number})
+
+    def _check(self, place: str, schema: pa.Schema) -> None:
+        """That a Parquet file has the column, and text in it."""
+        import pyarrow as pa
+
+        if self.column not in schema.names:
+            raise SpecError(f"{place} has no column {self.column!r}; {nearest(self.column, schema.names, 'columns')}")
+        kind = schema.field(self.column).type
+        if not self.chat and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise SpecError(f"column {self.column!r} of {place} is {kind}, not text")
+
+    def _mean(self, parquet: Any) -> float:
+        """Bytes of a text, on average, as the file's metadata tell."""
+        at = parquet.schema_arrow.names.index(self.column)
+        found = parquet.metadata
+        if not found.num_rows:
+            return 1.0
+        groups = (found.row_group(group) for group in range(found.num_row_groups))
+        size = sum(_column(group, self.column, at).total_uncompressed_size for group in groups)
+        return float(size) / int(found.num_rows)
 
     def _records(self, at: int, place: str, file: Path, skip: int) -> Iterator[Batch]:
         """Batches of any other format, read record by record."""
@@ -177,6 +205,14 @@ class _Waiting:
             spans = pa.array(self.spans, kind)
         texts = pa.array(self.texts, pa.large_string())
         return Batch(self.rows, texts, spans, cursor, self.broken, self.values)
+
+
+def _column(group: Any, name: str, at: int) -> Any:
+    """A row group's column by name; nested columns before it shift its place."""
+    for number in range(at, group.num_columns):
+        if group.column(number).path_in_schema == name:
+            return group.column(number)
+    return group.column(at)
 
 
 def _rank(seed: int, name: str) -> tuple[bytes, str]:

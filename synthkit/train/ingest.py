@@ -7,13 +7,14 @@ Work per token is numpy's and the tokenizer's. Documents that are only tokens an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.ids import digest
 from synthkit.train.align import Span, Unaligned, cuts, end_weight, loss_mask, token_ends
-from synthkit.train.batch import Batch, Source, span_lists
+from synthkit.train.batch import Batch, Source
 from synthkit.train.recipe import Recipe
 from synthkit.train.store import SCHEMA, Document, TokenStore
 from synthkit.train.tokenizer import SAMPLE, Gigatoken, Reference, Tokens, TrainTokenizer, engine
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Raised where the same source would come to other tokens than before."""
-_CHUNK = 1 << 20
-"""Characters of one call of the tokenizer; a single longer document goes alone."""
 
 
 class Ingest:
@@ -90,22 +89,20 @@ class Ingest:
         import numpy as np
 
         tokens = self._tokens(batch)
-        spans = span_lists(batch.spans, len(batch.rows)) if self.recipe.masked or self.over == "split" else ()
         found = Lines(self.recipe.masked)
         for row, reason in batch.broken:
             found.add(Document(row, 0, 0, self._valid(row), reason))
         starts = tokens.ends - np.diff(tokens.ends, prepend=0)
         marked = np.zeros(len(batch.rows), dtype=bool)
-        hits = np.flatnonzero(np.isin(tokens.ids, self.tokenizer.forbidden))
-        marked[np.searchsorted(tokens.ends, hits, side="right")] = True
+        for number in self.tokenizer.forbidden:
+            marked[np.searchsorted(tokens.ends, np.flatnonzero(tokens.ids == number), side="right")] = True
         done = 0
         for at in [*self._special(tokens, marked).tolist(), len(batch.rows)]:
             if at > done:
                 self._plain(found, batch.rows[done:at], tokens, starts[done:at], done, at)
             if at < len(batch.rows):
-                roles = [Span(each["role"], each["start"], each["end"]) for each in spans[at]] if spans else []
                 ids = tokens.ids[starts[at] : tokens.ends[at]]
-                for piece in self._pieces(batch.rows[at], _Text(batch, at, roles), ids, bool(marked[at])):
+                for piece in self._pieces(batch.rows[at], _Text(batch, at), ids, bool(marked[at])):
                     found.add(*piece)
             done = at + 1
         return found.done()
@@ -141,7 +138,7 @@ class Ingest:
 
         parts: list[Tokens] = []
         base = 0
-        for chunk in _chunks(batch):
+        for chunk in _chunks(batch, self.engine.most):
             one = self.engine.encode(chunk)
             parts.append(Tokens(one.ids, one.ends + base))
             base += len(one.ids)
@@ -243,24 +240,36 @@ class Lines:
 
         columns = (self.rows, self.pieces, self.tokens, self.valid, self.aside)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-        ids = np.concatenate(self.ids) if self.ids else np.empty(0, dtype=np.int32)
+        ids = _joined(self.ids)
         weights = self._weights
         mask = None if weights is None else np.concatenate(weights) if weights else np.empty(0, dtype=np.uint8)
         return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA), ids, mask
 
 
+def _joined(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """One array of many, without a copy where there is one already."""
+    import numpy as np
+
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+
+
 class _Text:
     """A document's text, made a Python object only where it is looked at."""
 
-    def __init__(self, batch: Batch, at: int, spans: list[Span]) -> None:
+    def __init__(self, batch: Batch, at: int) -> None:
         self._batch = batch
         self._at = at
-        self.spans = spans
 
-    @property
+    @cached_property
     def value(self) -> str:
         """The text."""
         return str(self._batch.texts[self._at].as_py())
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """Its roles; none where the source has no spans."""
+        written = None if self._batch.spans is None else self._batch.spans[self._at].as_py()
+        return [Span(each["role"], each["start"], each["end"]) for each in written or ()]
 
 
 def held_out(row: str, seed: int, share: float) -> bool:
@@ -271,8 +280,8 @@ def held_out(row: str, seed: int, share: float) -> bool:
     return number < share * 2.0**64
 
 
-def _chunks(batch: Batch) -> Iterator[Any]:
-    """The texts in slices of about a million characters, so that an engine's own memory stays small."""
+def _chunks(batch: Batch, most: int) -> Iterator[Any]:
+    """The texts in slices of at most so many bytes, or one text."""
     import numpy as np
 
     texts = batch.texts
@@ -281,7 +290,7 @@ def _chunks(batch: Batch) -> Iterator[Any]:
     offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
     start = 0
     while start < len(texts):
-        end = int(np.searchsorted(offsets, offsets[start] + _CHUNK, side="right")) - 1
+        end = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
         end = min(max(end, start + 1), len(texts))
         yield texts.slice(start, end - start)
         start = end

@@ -96,10 +96,10 @@ class TokenStore:
 
     def add(self, documents: pa.RecordBatch, ids: NDArray[np.int32], mask: NDArray[np.uint8] | None) -> None:
         """Append documents and the tokens of those that are not aside, in that order."""
-        self._files[0].write(ids.tobytes())
+        ids.tofile(self._files[0])
         if self.masked:
             assert mask is not None and len(mask) == len(ids), "a masked store has a weight for each token"
-            self._files[1].write(mask.tobytes())
+            mask.tofile(self._files[1])
         self._waiting.append(documents)
         self._pending += len(ids)
 

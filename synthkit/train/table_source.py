@@ -10,12 +10,15 @@ from synthkit.core.errors import StoreError
 from synthkit.core.ids import digest
 from synthkit.core.names import nearest
 from synthkit.core.registry import open_store
-from synthkit.train.batch import BATCH_ROWS, Batch, Cursor, Missing
+from synthkit.train.batch import BATCH_ROWS, Batch, Cursor, Missing, rows_of
 from synthkit.train.recipe import SourceKeys
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+_FIRST = 256
+"""Rows by which the size of a batch is found."""
 
 
 class TableSource:
@@ -23,6 +26,9 @@ class TableSource:
 
     def __init__(self, name: str, keys: SourceKeys) -> None:
         """Open it; raises where run, tag, table or column is not there."""
+        from synthkit.core.types import Str
+        from synthkit.core.types.model import bare
+
         self.name = name
         run, _, tag = str(keys.run).partition("@")
         below = Path("runs") / run
@@ -44,6 +50,9 @@ class TableSource:
         for each, key in zip(wanted, ("messages" if keys.messages else "text", "tools"), strict=False):
             if each not in self.types:
                 raise Missing(f"table {self.table!r} has no column {each!r}", key, nearest(each, self.types, "columns"))
+        if keys.messages is None and not isinstance(bare(self.types[self.column]), Str):
+            declared = self.types[self.column]
+            raise Missing(f"column {self.column!r} of table {self.table!r} is {declared}, not text", "text")
         self.tools = keys.tools
         self.chat = keys.messages is not None
         self.version = self.store.published_version(self.table, self.tag)
@@ -76,7 +85,7 @@ class TableSource:
         if self.tools:
             names.append(self.tools)
         frame = self.frame.select(names).slice(at)
-        for part in frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+        for part in frame.collect_batches(chunk_size=self._rows(), maintain_order=True):
             table = part.to_arrow()
             rows = table.column("_id").to_pylist()
             at += len(rows)
@@ -86,6 +95,15 @@ class TableSource:
             text = table.column(self.column).cast(pa.large_string()).combine_chunks().fill_null("")
             spans = table.column("spans").combine_chunks() if "spans" in names else None
             yield Batch(rows, text, spans, {"row": at})
+
+    def _rows(self) -> int:
+        """Rows of a batch, by the first texts; chats are taken to be long."""
+        import polars as pl
+
+        if self.chat:
+            return BATCH_ROWS // 8
+        first = self.frame.select(pl.col(self.column).str.len_bytes()).head(_FIRST).mean().collect()
+        return rows_of(first.item() or 1.0)
 
     def _values(self, table: pa.Table) -> list[dict[str, Any]]:
         from synthkit.core.types.arrow import decode
