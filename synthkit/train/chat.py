@@ -1,0 +1,107 @@
+"""Exports a recipe of chats: measured, mixed, written as JSON lines, with a ledger like that of packs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthkit.train.ingest import held_out
+from synthkit.train.mixture import epochs
+from synthkit.train.outputs import chat
+from synthkit.train.packs import SPLITS, ledger_schema
+from synthkit.train.prepare import Prepared
+from synthkit.train.store import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Write `chat/*.jsonl` and the ledger; the manifest's entry of every source."""
+    recipe = prepared.recipe
+    spilled: dict[str, _Spilled] = {}
+    for name in prepared.sources:
+        say(f"{name}: reading chats")
+        spilled[name] = _Spilled(prepared, out, name)
+    seen = epochs(recipe, {name: each.tokens["train"] for name, each in spilled.items()})
+    for split, file in chat.FILES.items():
+        lines = {}
+        for name, each in spilled.items():
+            count = each.count(split)
+            taken = round(count * seen[name]) if split == "train" else count
+            lines[name] = (each.path(split), each.bounds(split), taken)
+        say(f"writing {file}")
+        chat.write(out / chat.FOLDER / file, lines, recipe.keys.seed)
+    found = {}
+    for name, each in spilled.items():
+        splits = {split: {"documents": each.count(split), "tokens": each.tokens[split]} for split in SPLITS}
+        found[name] = {
+            "share": recipe.keys.sources[name].share,
+            "repeat": recipe.keys.sources[name].repeat,
+            "documents": sum(each.count(split) for split in SPLITS),
+            "tokens": sum(each.tokens.values()),
+            "epochs": seen[name],
+            "aside": dict(sorted(each.aside.items())),
+            "splits": {split: counts if counts["documents"] else None for split, counts in splits.items()},
+            "from": dict(prepared.sources[name].identity),
+        }
+    return found
+
+
+class _Spilled:
+    """One source's lines, waiting on disk for their order."""
+
+    def __init__(self, prepared: Prepared, out: Path, name: str) -> None:
+        """Read the whole source."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        keys = prepared.recipe.keys
+        self.folder = out / "tokens" / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.tokens = dict.fromkeys(SPLITS, 0)
+        self.aside: Counter[str] = Counter()
+        self._ends: dict[str, list[int]] = {split: [0] for split in SPLITS}
+        ledger: list[Document] = []
+        files = {split: self.path(split).open("wb") for split in SPLITS}
+        chats = chat.measured(
+            prepared.sources[name], prepared.tokenizer, keys.sequence, keys.sources[name].longer,
+            prepared.recipe.over(name), lambda row: held_out(row, keys.seed, keys.holdout),
+        )  # fmt: skip
+        try:
+            for document, line in chats:
+                split = "valid" if document.valid else "train"
+                ledger.append(document)
+                if document.aside is not None:
+                    self.aside[document.aside] += 1
+                    continue
+                files[split].write(line)
+                self._ends[split].append(self._ends[split][-1] + len(line))
+                self.tokens[split] += document.tokens
+        finally:
+            for file in files.values():
+                file.close()
+        (out / "ledger").mkdir(exist_ok=True)
+        schema = ledger_schema()
+        columns = [*zip(*ledger, strict=True)] or [()] * len(Document._fields)
+        none = [None] * len(ledger)
+        arrays = [pa.array(each, field.type) for each, field in zip([*columns, none, none], schema, strict=True)]
+        pq.write_table(pa.table(arrays, schema=schema), out / "ledger" / f"{name}.parquet", compression="zstd")
+
+    def path(self, split: str) -> Path:
+        """The file of a split's lines."""
+        return self.folder / f"{split}.jsonl"
+
+    def bounds(self, split: str) -> NDArray[np.int64]:
+        """Where each line begins, and the end."""
+        import numpy as np
+
+        return np.array(self._ends[split], dtype=np.int64)
+
+    def count(self, split: str) -> int:
+        """Its lines."""
+        return len(self._ends[split]) - 1

@@ -1,0 +1,296 @@
+"""Reads a source into its token store: encode, place, hold out, set aside, append the end of the document.
+
+Work per token is numpy's and the tokenizer's. Documents that are only tokens and an end go through in runs, about
+1 us each; a document is a Python object only where it is masked, split, set aside or compared with benchmarks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from synthkit.core.ids import digest
+from synthkit.train.align import Span, Unaligned, cuts, end_weight, loss_mask, token_ends
+from synthkit.train.batch import Batch, Source
+from synthkit.train.recipe import Recipe
+from synthkit.train.store import SCHEMA, Document, TokenStore
+from synthkit.train.tokenizer import SAMPLE, Gigatoken, Reference, Tokens, TrainTokenizer, engine
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from synthkit.actions.benchmarks import Benchmarks
+
+FORMAT = 1
+"""Raised where the same source would come to other tokens than before."""
+
+
+class Ingest:
+    """One source on its way into its store."""
+
+    def __init__(
+        self, recipe: Recipe, source: Source, tokenizer: TrainTokenizer, benchmarks: Benchmarks | None
+    ) -> None:
+        """`benchmarks` are what no document may repeat."""
+        self.recipe = recipe
+        self.source = source
+        self.tokenizer = tokenizer
+        self.benchmarks = benchmarks
+        keys = recipe.keys
+        self.over = recipe.over(source.name)
+        self.longer = keys.sources[source.name].longer
+        self.engine, self.why = self._engine()
+
+    def _engine(self) -> tuple[Gigatoken | Reference, str]:
+        """The engine that the first documents of the source allow."""
+        import pyarrow as pa
+
+        first = next(self.source.batches({}), None)
+        sample = pa.array([], pa.large_string()) if first is None else first.texts.slice(0, SAMPLE)
+        return engine(self.tokenizer, sample)
+
+    def key(self) -> str:
+        """What the store's content depends on."""
+        keys = self.recipe.keys
+        against = None
+        if keys.decontaminate is not None:
+            from synthkit.train.overlap import stamp
+
+            against = stamp(keys.decontaminate)
+        what = [FORMAT, self.source.stamp, digest(self.tokenizer.content), self.tokenizer.eod, self.engine.name]
+        return digest(
+            [*what, keys.sequence, self.over, self.longer, keys.seed, keys.holdout, sorted(keys.loss.items()), against]
+        )
+
+    def run(self, store: TokenStore, wanted: int, progress: Callable[[int], None]) -> None:
+        """Read on until there are `wanted` tokens to train on or no more documents; `progress` takes new tokens."""
+        if store.done or store.train_tokens >= wanted:
+            return
+        cursor: Any = store.cursor
+        with store:
+            for batch in self.source.batches(cursor):
+                documents, ids, mask = self._encoded(batch)
+                store.add(documents, ids, mask)
+                progress(len(ids))
+                cursor = batch.cursor
+                if store.full:
+                    store.commit(cursor, done=False)
+                    if store.train_tokens >= wanted:
+                        return
+            store.commit(cursor, done=True)
+
+    def _encoded(self, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int32], NDArray[np.uint8] | None]:
+        """The documents of a batch with their tokens; runs of plain ones at once, the others one by one."""
+        import numpy as np
+
+        tokens = self._tokens(batch)
+        found = Lines(self.recipe.masked)
+        for row, reason in batch.broken:
+            found.add(Document(row, 0, 0, self._valid(row), reason))
+        starts = tokens.ends - np.diff(tokens.ends, prepend=0)
+        marked = np.zeros(len(batch.rows), dtype=bool)
+        for number in self.tokenizer.forbidden:
+            marked[np.searchsorted(tokens.ends, np.flatnonzero(tokens.ids == number), side="right")] = True
+        done = 0
+        for at in [*self._special(tokens, marked).tolist(), len(batch.rows)]:
+            if at > done:
+                self._plain(found, batch.rows[done:at], tokens, starts[done:at], done, at)
+            if at < len(batch.rows):
+                ids = tokens.ids[starts[at] : tokens.ends[at]]
+                for piece in self._pieces(batch.rows[at], _Text(batch, at), ids, bool(marked[at])):
+                    found.add(*piece)
+            done = at + 1
+        return found.done()
+
+    def _special(self, tokens: Tokens, marked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Documents that are more than their tokens and an end: all of them where their text has to be looked at."""
+        import numpy as np
+
+        if self.recipe.masked or self.benchmarks is not None:
+            return np.arange(len(tokens.ends))
+        sizes = np.diff(tokens.ends, prepend=0) + 1
+        plain = (sizes > max(1, self.longer)) & (sizes <= self.recipe.keys.sequence) & ~marked
+        return np.flatnonzero(~plain)
+
+    def _plain(
+        self, found: Lines, rows: list[str], tokens: Tokens, starts: NDArray[np.int64], first: int, last: int
+    ) -> None:
+        """Documents `first` to `last`, each as it is with its end behind it."""
+        import numpy as np
+
+        begin, ends = int(starts[0]), tokens.ends[first:last]
+        ids = np.insert(tokens.ids[begin : ends[-1]], ends - begin, np.int32(self.tokenizer.eod))
+        found.rows += rows
+        found.pieces += [0] * len(rows)
+        found.tokens += (ends - starts + 1).tolist()
+        found.valid += [self._valid(row) for row in rows]
+        found.aside += [None] * len(rows)
+        found.ids.append(ids)
+
+    def _tokens(self, batch: Batch) -> Tokens:
+        """The tokens of a batch, encoded in calls of bounded size."""
+        import numpy as np
+
+        parts: list[Tokens] = []
+        base = 0
+        for chunk in _chunks(batch, self.engine.most):
+            one = self.engine.encode(chunk)
+            parts.append(Tokens(one.ids, one.ends + base))
+            base += len(one.ids)
+        if len(parts) == 1:
+            return parts[0]
+        ids = [part.ids for part in parts] or [np.empty(0, dtype=np.int32)]
+        ends = [part.ends for part in parts] or [np.empty(0, dtype=np.int64)]
+        return Tokens(np.concatenate(ids), np.concatenate(ends))
+
+    def _pieces(
+        self, row: str, text: _Text, ids: NDArray[np.int32], marked: bool
+    ) -> Iterator[tuple[Document, NDArray[np.int32], NDArray[np.uint8]]]:
+        """The document with its end, in as many pieces as its length and `over` make; or why it is set aside."""
+        import numpy as np
+
+        size = len(ids) + 1
+        valid = self._valid(row)
+        sequence = self.recipe.keys.sequence
+        none = np.empty(0, dtype=np.uint8)
+        reason = self._aside(text, size, marked)
+        bounds = [0, len(ids)]
+        ends: NDArray[np.int64] | None = None
+        if reason is None:
+            try:
+                if self.recipe.masked or size > sequence:
+                    ends = token_ends(text.value, ids, self.tokenizer)
+                if size > sequence:
+                    assert ends is not None, "just found"
+                    inner = cuts(text.value, text.spans, ends, sequence - 1)
+                    what = "role" if text.spans else "line"
+                    reason = f"a {what} of more than {sequence:,} tokens" if inner is None else None
+                    bounds = [0, *(inner or []), len(ids)]
+            except Unaligned:
+                reason = "its tokens cannot be placed in its text"
+        if reason is not None:
+            yield Document(row, 0, size, valid, reason), ids, none
+            return
+        mask = none
+        if self.recipe.masked:
+            assert ends is not None, "found above"
+            loss = self.recipe.keys.loss
+            mask = np.append(
+                loss_mask(text.value, text.spans, ends, loss), np.uint8(end_weight(text.spans, len(text.value), loss))
+            )
+        eod = np.int32(self.tokenizer.eod)
+        for piece, (begin, end) in enumerate(pairwise(bounds)):
+            part = np.append(ids[begin:end], eod)
+            last = end == len(ids)
+            weight = mask[begin : end + 1] if last or not len(mask) else np.append(mask[begin:end], np.uint8(0))
+            yield Document(row, piece, len(part), valid, None), part, weight
+
+    def _aside(self, text: _Text, size: int, marked: bool) -> str | None:
+        """Why a document of `size` tokens is in no pack."""
+        if size == 1:
+            return "empty"
+        if marked:
+            return "holds the token that ends documents"
+        if size <= self.longer:
+            return f"not longer than {self.longer:,} tokens"
+        if size > self.recipe.keys.sequence and self.over != "split":
+            return "for the next stage" if self.over == "next" else f"longer than {self.recipe.keys.sequence:,} tokens"
+        if self.benchmarks is not None and (match := self.benchmarks.match(text.value)):
+            return f"in benchmark {match.item.file}"
+        return None
+
+    def _valid(self, row: str) -> bool:
+        return held_out(row, self.recipe.keys.seed, self.recipe.keys.holdout)
+
+
+class Lines:
+    """Lines of the ledger, column by column, and the tokens of those in no pack left out."""
+
+    def __init__(self, masked: bool) -> None:
+        """`masked`: each token has a weight."""
+        self.rows: list[str] = []
+        self.pieces: list[int] = []
+        self.tokens: list[int] = []
+        self.valid: list[bool] = []
+        self.aside: list[str | None] = []
+        self.ids: list[NDArray[np.int32]] = []
+        self._weights: list[NDArray[np.uint8]] | None = [] if masked else None
+
+    def add(
+        self, document: Document, ids: NDArray[np.int32] | None = None, weights: NDArray[np.uint8] | None = None
+    ) -> None:
+        """A document; its tokens are taken where it is not aside."""
+        columns: tuple[list[Any], ...] = (self.rows, self.pieces, self.tokens, self.valid, self.aside)
+        for column, value in zip(columns, document, strict=True):
+            column.append(value)
+        if document.aside is None and ids is not None:
+            self.ids.append(ids)
+            if self._weights is not None and weights is not None:
+                self._weights.append(weights)
+
+    def done(self) -> tuple[pa.RecordBatch, NDArray[np.int32], NDArray[np.uint8] | None]:
+        """Ledger, tokens and weights."""
+        import numpy as np
+        import pyarrow as pa
+
+        columns = (self.rows, self.pieces, self.tokens, self.valid, self.aside)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+        ids = _joined(self.ids)
+        weights = self._weights
+        mask = None if weights is None else np.concatenate(weights) if weights else np.empty(0, dtype=np.uint8)
+        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA), ids, mask
+
+
+def _joined(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """One array of many, without a copy where there is one already."""
+    import numpy as np
+
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+
+
+class _Text:
+    """A document's text, made a Python object only where it is looked at."""
+
+    def __init__(self, batch: Batch, at: int) -> None:
+        self._batch = batch
+        self._at = at
+
+    @cached_property
+    def value(self) -> str:
+        """The text."""
+        return str(self._batch.texts[self._at].as_py())
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """Its roles; none where the source has no spans."""
+        written = None if self._batch.spans is None else self._batch.spans[self._at].as_py()
+        return [Span(each["role"], each["start"], each["end"]) for each in written or ()]
+
+
+def held_out(row: str, seed: int, share: float) -> bool:
+    """Whether a row is kept for validation: by its own id and nothing else."""
+    if not share:
+        return False
+    number = int.from_bytes(blake2b(f"{seed}\0{row}".encode(), digest_size=8).digest(), "big")
+    return number < share * 2.0**64
+
+
+def _chunks(batch: Batch, most: int) -> Iterator[Any]:
+    """The texts in slices of at most so many bytes, or one text."""
+    import numpy as np
+
+    texts = batch.texts
+    if not len(texts):
+        return
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    start = 0
+    while start < len(texts):
+        end = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
+        end = min(max(end, start + 1), len(texts))
+        yield texts.slice(start, end - start)
+        start = end

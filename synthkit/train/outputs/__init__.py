@@ -1,0 +1,1 @@
+"""What is written from the pack plan, one format a file."""
