@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthkit.actions.dedup import Dedup, Sets
-from synthkit.actions.shingles import bands, candidates, jaccard, shingles, tokens
+from synthkit.actions.dedup import Dedup
+from synthkit.actions.near.bands import bands
 from synthkit.core.outcome import Outcome
 
 from .fakes import FakeScope, FakeTable, types
@@ -105,15 +105,6 @@ def variants(rng: random.Random, count: int) -> list[str]:
     return texts[:count]
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.8])
-def test_recall_against_all_pairs(threshold: float) -> None:
-    sets = [shingles(tokens(text), 3) for text in variants(random.Random(4), 400)]
-    truth = {(a, b) for a, b in combinations(range(len(sets)), 2) if jaccard(sets[a], sets[b]) >= threshold}
-    found = set(candidates(sets, [0] * len(sets), threshold))
-    assert len(truth) > 100
-    assert len(truth & found) / len(truth) > 0.98
-
-
 @settings(max_examples=15)
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 0.7, 0.8, 1.0]))
 async def test_a_second_pass_finds_nothing_and_order_does_not_matter(key: int, threshold: float) -> None:
@@ -128,14 +119,3 @@ async def test_a_second_pass_finds_nothing_and_order_does_not_matter(key: int, t
     twice, again = await run([each for each in rows if each["_id"] in kept], **wanted)
     assert [each["_id"] for each in twice] == [each["_id"] for each in once]
     assert again.rejects == []
-
-
-@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), max_size=30))
-def test_sets_are_known_by_their_smallest_member(pairs: list[tuple[int, int]]) -> None:
-    sets = Sets(16)
-    groups = [{n} for n in range(16)]
-    for one, other in pairs:
-        sets.join(one, other)
-        merged = next(g for g in groups if one in g) | next(g for g in groups if other in g)
-        groups = [g for g in groups if not g & merged] + [merged]
-    assert all(sets.first(n) == min(group) for group in groups for n in group)
