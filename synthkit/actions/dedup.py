@@ -2,8 +2,8 @@
 
 Alike is a Jaccard of shingles at or above `threshold`, found by MinHash and verified exactly; what is alike to a
 duplicate is one too. Statements of different dates or figures are alike and must both stay: `apart` keeps them, and
-`cluster` ties them, so that two values for one claim can be found. Sketches of texts are kept in Lance beside the run, so
-a text is sketched once, whatever becomes of the run, the other rows or the step's other parameters.
+`cluster` ties them, so that two values for one claim can be found. Sketches of texts are kept in Lance beside the run,
+so a text is sketched once, whatever becomes of the run, the other rows or the step's other parameters.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Against(BaseModel):
 class Dedup(TableAction):
     """Of rows with nearly the same text keep the one with the smallest id.
 
-    Memory per row: 200 bytes, whatever its text, and 8 for each other text it was compared with and is unlike. On disk, in the run's
-    `artifacts/sketches`, a text takes 700 bytes and 4 a word; twice with `cluster`.
+    Memory per row: 200 bytes, whatever its text, and 8 for each other text it was compared with and is unlike. On
+    disk, in the run's `artifacts/sketches`, a text takes 700 bytes and 4 a word; twice with `cluster`.
     """
 
     verb: ClassVar[str] = "dedup"
@@ -136,7 +136,10 @@ class Dedup(TableAction):
         for start in range(0, len(at), _BATCH):
             part = at[start : start + _BATCH]
             ids = id_strings(rows.ids[part])
-            columns = {"_id": ids, "_parents": pa.ListArray.from_arrays(pa.array(range(len(part) + 1), pa.int32()), ids)}
+            columns = {
+                "_id": ids,
+                "_parents": pa.ListArray.from_arrays(pa.array(range(len(part) + 1), pa.int32()), ids),
+            }
             if self.cluster is not None:
                 columns[self.cluster] = id_strings(rows.ids[alike[part]])
             yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
@@ -154,9 +157,7 @@ class Dedup(TableAction):
             shingling = Shingling(size, characters=self.chars is not None, figures=figures)
             yield Sketched(folder, shingling, bands(self.threshold), [each for each in beside if each != folder])
 
-    def _rows(
-        self, scan: pl.LazyFrame, ctx: TableContext, kinds: list[Sketched]
-    ) -> tuple[Rows, NDArray[int64]]:
+    def _rows(self, scan: pl.LazyFrame, ctx: TableContext, kinds: list[Sketched]) -> tuple[Rows, NDArray[int64]]:
         """All rows in order, and for those of other tables which it is; what was not sketched before is now."""
         from synthkit.actions.near.rows import in_order, read_rows
 

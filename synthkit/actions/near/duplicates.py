@@ -1,8 +1,8 @@
 """Which rows are alike: equal sets of shingles first, then pairs that share a band, each verified by exact Jaccard.
 
-One band's keys are in memory at a time, and the shingles of at most some 10^5 pairs, read back from Lance. So a row takes
-24 bytes here beside its entry in `Rows`, and a pair that was compared and is not alike 8. Bands are chosen for
-recall, verification makes precision 1.
+One band's keys are in memory at a time, and the shingles of at most some 10^5 pairs, read back from Lance: so memory
+follows the number of rows and never what is in them. Bands are chosen for recall, verification makes precision 1. In
+a bucket of more than 64 each member is paired with the first and with the next 64, which bounds the work.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rows that are compared, as arrays in the order of their ids: 40 bytes a row, whatever their texts.
 
-Scans give rows in any order. A row's number here is its rank among all ids (rows of other tables come before them all), so that
-"the smallest id" is the smallest number, and results do not depend on the order rows came in.
+Scans give rows in any order. A row's number here is its rank among all ids (rows of other tables come before them
+all), so that "the smallest id" is the smallest number, and results do not depend on the order rows came in.
 """
 
 from __future__ import annotations

@@ -124,10 +124,9 @@ def bucket_pairs(
         if keys[order[at]] != keys[order[begin]]:
             begin = at
         member = order[at]
-        if at - begin > neighbours:
-            if member >= before and groups[order[begin]] == groups[member]:
-                pairs[count] = order[begin] << 32 | member
-                count += 1
+        if at - begin > neighbours and member >= before and groups[order[begin]] == groups[member]:
+            pairs[count] = order[begin] << 32 | member
+            count += 1
         to = at + 1
         while to < len(order) and to - at <= neighbours and keys[order[to]] == keys[member]:
             if order[to] >= before and groups[order[to]] == groups[member]:

@@ -1,12 +1,14 @@
 """Texts with their sketches, kept in Lance and found by content: what a run sketched, no run sketches again.
 
-A table belongs to one shingling and one division into bands, and grows by appends of whole sketches in the order the texts came;
-a kill leaves a table that is shorter. Tables of other runs are read where they lie. On disk a text takes 690 bytes with
-16 bands, and 4 for each shingle; in memory 40. Sketching runs beside writing, in as many threads as there are cores.
+A table belongs to one shingling and one division into bands, and grows by appends of whole sketches in the order the
+texts came, so a kill leaves a table that is shorter. Tables of other runs are read where they lie. On disk a text
+takes 690 bytes with 16 bands, and 4 for each shingle; in memory 24 to 48. Sketching runs beside writing, in as many
+threads as there are cores.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthkit.actions.near.bands import PERMUTATIONS
 from synthkit.actions.near.sketcher import Shingling, Sketcher, Sketches, buffers, text_hashes
+from synthkit.core.errors import StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,8 +37,6 @@ class Sketched:
 
     def __init__(self, folder: Path, shingling: Shingling, bands: tuple[int, int], beside: Sequence[Path] = ()) -> None:
         """`folder` takes the table; `beside` are folders of other runs, in which a table of the same kind is used."""
-        import lance
-
         from synthkit.actions.near.places import Places
 
         name = f"{shingling.name}-{bands[0]}x{bands[1]}.lance"
@@ -44,7 +45,7 @@ class Sketched:
         self._sketcher = Sketcher(shingling)
         self._places = Places()
         there = [path for path in (*(each / name for each in beside), self._path) if (path / "_versions").is_dir()]
-        self._tables: list[Any] = [lance.dataset(str(path)) for path in there]
+        self._tables: list[Any] = [_opened(path) for path in there]
         for table in self._tables:
             for batch in table.to_batches(columns=["hash_0", "hash_1"]):
                 self._places.add(_pairs(batch, "hash"), again=True)
@@ -151,10 +152,15 @@ class Sketched:
         import pyarrow as pa
 
         table = pa.Table.from_batches(batches)
-        if self._own is None:
-            self._own = lance.write_dataset(table, str(self._path), data_storage_version=_VERSION)
-        else:
-            self._own = lance.write_dataset(table, self._own, mode="append")
+        try:
+            if self._own is None:
+                self._own = lance.write_dataset(table, str(self._path), data_storage_version=_VERSION)
+            else:
+                self._own = lance.write_dataset(table, self._own, mode="append")
+        except OSError as error:
+            if "No space left" in str(error):  # Lance gives no errno, and a full disk is told by it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
 
     def _batch(self, hashes: NDArray[uint64], made: Sketches) -> pa.RecordBatch:
         import numpy as np
@@ -173,6 +179,16 @@ class Sketched:
             **{f"band_{band:02}": pa.array(keys[band]) for band in range(self._bands[0])},
         }
         return pa.RecordBatch.from_pydict(columns)
+
+
+def _opened(path: Path) -> Any:
+    import lance
+
+    try:
+        return lance.dataset(str(path))
+    except (OSError, ValueError) as error:
+        todo = "remove that folder: its texts are sketched again"
+        raise StoreError(f"{path} cannot be read ({error}); {todo}") from error
 
 
 def _pairs(batch: pa.RecordBatch, name: str) -> NDArray[uint64]:

@@ -1,13 +1,12 @@
 """Arrow texts to sketches: shingles, signature, band keys and the two hashes by which texts are found and told equal.
 
 What is said of a text here depends on the text and the `Shingling` alone, never on the texts beside it, so sketches can
-be kept for ever and shared by runs. 
+be kept for ever and shared by runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from synthkit.actions.near.bands import PERMUTATIONS
@@ -96,6 +95,19 @@ class Sketcher:
         content = np.empty((len(texts), 2), dtype=np.uint64)
         kernels.hashes(flat.view(np.uint8), bounds * 4, content)
         return Sketches(content, signatures, flat, bounds)
+
+    def marks(self, text: str) -> NDArray[uint64]:
+        """A number for each word of a text, whatever the shingling."""
+        import pyarrow as pa
+
+        from synthkit.actions.near import kernels
+
+        tables = self._characters
+        data, offsets = buffers(self._folded(pa.array([text], pa.large_string())))
+        found: NDArray[uint64] = kernels.marks(
+            data, offsets, tables.folds, tables.pool, tables.classes, self._months, self._crc, self._zeros
+        )
+        return found
 
     def _folded(self, texts: pa.Array) -> pa.Array:
         """The texts, those folded that the kernel's table cannot fold."""
