@@ -152,7 +152,7 @@ class Benchmarks:
         """A hash of each band (a row) of each signature (a column)."""
         import numpy as np
 
-        from synthkit.actions.near.kernels import band_keys
+        from synthkit.actions.near.signatures import band_keys
 
         keys = np.empty((self._band[0], len(signatures)), dtype=np.uint64)
         band_keys(signatures, *self._band, keys)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synthkit.core.action import Column, NewColumn, Scope, TableAction
 from synthkit.core.context import TableContext
+from synthkit.core.errors import SpecError
 from synthkit.core.outcome import Outcome
 from synthkit.core.sizes import Share
 
@@ -123,6 +124,8 @@ class Dedup(TableAction):
 
         from synthkit.actions.near.rows import id_strings
 
+        if any(_run(each, ctx).resolve() == ctx.store.path.resolve() for each in self.against):
+            raise SpecError("dedup against the run itself: each of its rows would be a duplicate of its own")
         schema = ctx.batch([]).schema
         with ExitStack() as stack:
             kinds = [stack.enter_context(each) for each in self._sketched(ctx)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from synthkit.actions.dedup import Dedup
 from synthkit.actions.near.bands import bands
 from synthkit.actions.near.sketcher import Shingling
+from synthkit.core.errors import SpecError
 from synthkit.core.outcome import Outcome
 
 from .fakes import FakeScope, FakeStore, FakeTable, types
@@ -222,6 +223,14 @@ async def test_rows_of_another_run_make_ours_duplicates_and_are_never_given(tmp_
     again = FakeTable(ours, COLUMNS, others=others, store=FakeStore(tmp_path / "new"))
     assert (await again.run(action), again.rejects) == (made, table.rejects)
     assert list((tmp_path / "new/artifacts/sketches").iterdir()) == []
+
+
+async def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    others = {"notes": (COLUMNS, [row(1, BASE)])}
+    table = FakeTable([row(1, BASE)], COLUMNS, others=others, store=FakeStore(tmp_path / "own"))
+    with pytest.raises(SpecError, match="against the run itself"):
+        await table.run(Dedup.model_validate({"by": "text", "against": [{"run": "own", "table": "notes"}]}))
 
 
 def test_a_table_to_compare_with_has_the_columns_that_decide() -> None:

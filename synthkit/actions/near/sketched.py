@@ -166,10 +166,10 @@ class Sketched:
         import numpy as np
         import pyarrow as pa
 
-        from synthkit.actions.near import kernels
+        from synthkit.actions.near.signatures import band_keys
 
         keys = np.empty((self._bands[0], len(hashes)), dtype=np.uint64)
-        kernels.band_keys(made.signatures, *self._bands, keys)
+        band_keys(made.signatures, *self._bands, keys)
         columns = {
             **{f"hash_{side}": pa.array(hashes[:, side]) for side in (0, 1)},
             **{f"content_{side}": pa.array(made.content[:, side]) for side in (0, 1)},

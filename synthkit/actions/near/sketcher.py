@@ -66,12 +66,12 @@ class Sketcher:
         import numpy as np
         from datasketch import MinHash
 
-        from synthkit.actions.near import kernels
+        from synthkit.actions.near import shingles
         from synthkit.actions.near.characters import characters
 
         self._shingling = shingling
         self._characters = characters()
-        self._crc, self._zeros = kernels.crc_table(), kernels.zeros_table()
+        self._crc, self._zeros = shingles.crc_table(), shingles.zeros_table()
         self._a, self._b = (np.ascontiguousarray(each, dtype=np.uint32) for each in MinHash(PERMUTATIONS).permutations)
         self._months = np.array([_packed(month) for month in _MONTHS.split()], dtype=np.uint64)
 
@@ -79,32 +79,33 @@ class Sketcher:
         """Sketches of a large_string array without nulls."""
         import numpy as np
 
-        from synthkit.actions.near import kernels
+        from synthkit.actions.near.shingles import shingle
+        from synthkit.actions.near.signatures import hashes, sign
 
         shingling, characters = self._shingling, self._characters
         data, offsets = buffers(self._folded(texts))
         flat = np.empty(4 * (int(offsets[-1]) - int(offsets[0])) + len(texts) + 2, dtype=np.uint32)
         bounds = np.empty(len(texts) + 1, dtype=np.int64)
-        kernels.sketch(
+        shingle(
             data, offsets, characters.folds, characters.pool, characters.classes, self._months,
             shingling.characters, shingling.size, shingling.figures, self._crc, self._zeros, flat, bounds,
         )  # fmt: skip
         flat = flat[: bounds[-1]].copy()
         signatures = np.empty((len(texts), PERMUTATIONS), dtype=np.uint32)
-        kernels.sign(flat, bounds, self._a, self._b, signatures)
+        sign(flat, bounds, self._a, self._b, signatures)
         content = np.empty((len(texts), 2), dtype=np.uint64)
-        kernels.hashes(flat.view(np.uint8), bounds * 4, content)
+        hashes(_fixed(flat.view(np.uint8)), _fixed(bounds * 4), content)
         return Sketches(content, signatures, flat, bounds)
 
     def marks(self, text: str) -> NDArray[uint64]:
         """A number for each word of a text, whatever the shingling."""
         import pyarrow as pa
 
-        from synthkit.actions.near import kernels
+        from synthkit.actions.near.shingles import marks
 
         tables = self._characters
         data, offsets = buffers(self._folded(pa.array([text], pa.large_string())))
-        found: NDArray[uint64] = kernels.marks(
+        found: NDArray[uint64] = marks(
             data, offsets, tables.folds, tables.pool, tables.classes, self._months, self._crc, self._zeros
         )
         return found
@@ -114,13 +115,13 @@ class Sketcher:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from synthkit.actions.near import kernels
         from synthkit.actions.near.characters import folded
+        from synthkit.actions.near.shingles import marked
 
-        marked = kernels.marked(*buffers(texts), self._characters.folds)
-        if not marked.any():
+        found = marked(*buffers(texts), self._characters.folds)
+        if not found.any():
             return texts
-        mask = pa.array(marked)
+        mask = pa.array(found)
         done = [folded(text) for text in texts.filter(mask).to_pylist()]
         return pc.replace_with_mask(texts, mask, pa.array(done, pa.large_string()))
 
@@ -129,10 +130,10 @@ def text_hashes(texts: pa.Array) -> NDArray[uint64]:
     """[n, 2]: 128 bits of each text's bytes."""
     import numpy as np
 
-    from synthkit.actions.near import kernels
+    from synthkit.actions.near.signatures import hashes
 
     found = np.empty((len(texts), 2), dtype=np.uint64)
-    kernels.hashes(*buffers(texts), found)
+    hashes(*buffers(texts), found)
     return found
 
 
@@ -142,7 +143,13 @@ def buffers(texts: pa.Array) -> tuple[Any, NDArray[int64]]:
 
     _, offsets, data = texts.buffers()
     where = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, dtype=np.uint8), where
+    return np.frombuffer(data or b"", dtype=np.uint8), where
+
+
+def _fixed(array: NDArray[Any]) -> NDArray[Any]:
+    """An array as Arrow's are, not writable: numba compiles a kernel again for every type of array."""
+    array.flags.writeable = False
+    return array
 
 
 def _packed(word: str) -> int:

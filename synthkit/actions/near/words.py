@@ -1,4 +1,4 @@
-"""The words of a text in plain Python, for where they are shown; `kernels` finds the same ones, and faster."""
+"""The words of a text in plain Python, for where they are shown; `shingles` finds the same ones, and faster."""
 
 from __future__ import annotations
 
