@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import executor, export, http, startup, store, vllm
+from benchmarks import dedup, executor, export, http, startup, store, vllm
 from benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -25,14 +25,17 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "export": export.export,
     "vllm": vllm.pairs,
     "prefixes": vllm.prefixes,
+    "dedup": dedup.dedup,
+    "dedup-million": dedup.million,
 }
-USUAL = ("startup", "executor", "modelled", "http", "store", "export", "prefixes", "vllm")
+USUAL = ("startup", "executor", "modelled", "http", "store", "export", "prefixes", "vllm", "dedup")
 PACKAGES = (
     "synthkit",
     "pylance",
     "polars",
     "pyarrow",
     "pydantic",
+    "numba",
     "tokenizers",
     "gigatoken",
     "aiohttp",

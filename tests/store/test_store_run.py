@@ -8,6 +8,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import lance
 import orjson
 import pyarrow as pa
 import pytest
@@ -285,6 +286,9 @@ async def test_cleaning_takes_old_versions_and_orphans_and_says_how_much(tmp_pat
     await run.close()
     run = open_run(tmp_path, write=True)
     (tmp_path / "docs.lance" / "data" / "0.lance").write_bytes(b"x" * 5000)
+    kept = str(run.artifact("sketches") / "kept.lance")
+    for _ in range(3):
+        lance.write_dataset(pa.table({"at": [1]}), kept, mode="overwrite")
     (tmp_path / "run.json.new").write_bytes(b"x" * 100)
     told = run.clean(dry_run=True)
     assert told > 5100 and (tmp_path / "run.json.new").exists()
@@ -292,6 +296,7 @@ async def test_cleaning_takes_old_versions_and_orphans_and_says_how_much(tmp_pat
     assert not (tmp_path / "run.json.new").exists()
     assert run.scan("docs").collect().height == 100
     assert run.published("out").collect().height == 100
+    assert len(lance.dataset(kept).versions()) == 1
     assert run.clean() == run.clean(dry_run=True) == 0
     await run.close()
 
