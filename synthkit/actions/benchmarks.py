@@ -3,7 +3,7 @@
 A run of `ngram` words that a text shares with a benchmark row is a leak whatever stands around it (13 in GPT-3, arXiv
 2005.14165, appendix C). A text that says the same with a word changed here and there shares no such run, so MinHash
 finds near copies, which exact Jaccard verifies. Runs and bands are 64-bit hashes in sorted arrays: 4 KB a benchmark
-row of 60 words, texts included. 12,000 such rows are indexed in 2.5 s, a text of 1,000 words is looked up in 2 ms.
+row of 60 words, texts included. 12,000 such rows are indexed in 0.8 s, a text of 1,000 words is looked up in 0.65 ms.
 """
 
 from __future__ import annotations
