@@ -129,6 +129,8 @@ class Read(SourceAction):
         found: dict[str, Path] = {}
         for pattern in [self.path] if isinstance(self.path, str) else self.path or []:
             matched = dict(_match(pattern))
+            if not matched and Path(pattern).is_dir():
+                raise SpecError(f"{pattern!r} is a folder; name the files in it, as in {pattern.rstrip('/')}/*.jsonl")
             if not matched:
                 kind = "that ships with synthkit " if pattern.startswith(_SHIPPED) else ""
                 raise SpecError(
