@@ -16,12 +16,11 @@ from synthkit.core.ids import digest
 from synthkit.train.align import Span, Unaligned, cuts, end_weight, loss_mask, token_ends
 from synthkit.train.batch import Batch, Source
 from synthkit.train.recipe import Recipe
-from synthkit.train.store import SCHEMA, Document, TokenStore
+from synthkit.train.store import SCHEMA, Block, Document, TokenStore
 from synthkit.train.tokenizer import SAMPLE, Gigatoken, Reference, Tokens, TrainTokenizer, engine
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from synthkit.actions.benchmarks import Benchmarks
@@ -74,9 +73,7 @@ class Ingest:
         cursor: Any = store.cursor
         with store:
             for batch in self.source.batches(cursor):
-                documents, ids, mask = self._encoded(batch)
-                store.add(documents, ids, mask)
-                progress(len(ids))
+                progress(store.add(self._encoded(batch)))
                 cursor = batch.cursor
                 if store.full:
                     store.commit(cursor, done=False)
@@ -84,7 +81,7 @@ class Ingest:
                         return
             store.commit(cursor, done=True)
 
-    def _encoded(self, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int32], NDArray[np.uint8] | None]:
+    def _encoded(self, batch: Batch) -> Block:
         """The documents of a batch with their tokens; runs of plain ones at once, the others one by one."""
         import numpy as np
 
@@ -233,24 +230,13 @@ class Lines:
             if self._weights is not None and weights is not None:
                 self._weights.append(weights)
 
-    def done(self) -> tuple[pa.RecordBatch, NDArray[np.int32], NDArray[np.uint8] | None]:
-        """Ledger, tokens and weights."""
-        import numpy as np
+    def done(self) -> Block:
+        """What the store takes."""
         import pyarrow as pa
 
         columns = (self.rows, self.pieces, self.tokens, self.valid, self.aside)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-        ids = _joined(self.ids)
-        weights = self._weights
-        mask = None if weights is None else np.concatenate(weights) if weights else np.empty(0, dtype=np.uint8)
-        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA), ids, mask
-
-
-def _joined(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """One array of many, without a copy where there is one already."""
-    import numpy as np
-
-    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+        return Block(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA), self.ids, self._weights)
 
 
 class _Text:
