@@ -58,6 +58,8 @@ def test_issues_become_moves_runs_and_choices(models: Path) -> None:
     result = run("coding", models, errors="0%")
     moves, runs = table("coding", "moves"), table("coding", "runs")
     assert len(moves) == 10 and {row["call"]["name"] for row in moves} == {"search_code"}
+    for row in moves:
+        covered(row["text"], row["spans"])
     assert len(runs) == 5 and all(row["correct"] for row in runs), [row["final"] for row in runs]
     for row in runs:
         names = [step["call"]["name"] for step in row["steps"]]
@@ -72,6 +74,9 @@ def test_requests_become_moves_that_keep_to_the_policy_and_talks_choices(models:
     moves = table("service", "moves")
     assert len(moves) == 10
     assert {row["call"]["name"] or "say" for row in moves} == {"get_reservation_details", "say"}
+    for row in moves:
+        covered(row["text"], row["spans"])
+        assert ("<say>" in row["text"]) == (row["call"]["name"] is None)
     decided = table("service", "decisions")
     assert sorted(row["correct"] for row in decided) == [False, True, True]
     assert decisions_of(decided) == result.ledger["choices"].kept
