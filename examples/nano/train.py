@@ -32,7 +32,7 @@ def build_tokenizer(folder: Path, context: int) -> Tokenizer:
     for _ in range(1200):
         for task in TOKENS:
             item = example(rng, task, 1.0)
-            texts.append(item.prompt[-900:] + item.reply + "".join(t + label for t, label in item.tails))
+            texts.append(item.prompt[-900:] + item.reply + "".join(t.text + t.reply for t in item.tails))
     texts += [example(rng, task, 1.0).prompt for task in TOKENS for _ in range(200)]
     texts += [" " + w for w in WORDS for _ in range(3)] + [w.capitalize() for w in WORDS] + ["pass", "fail"] * 500
     tok = pieces.train(texts)
