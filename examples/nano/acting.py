@@ -21,6 +21,7 @@ from prompts import chat, compact
 from synthkit.actions.rollout import ERRORS
 
 NOTHING = "(nothing found)"
+FAILED = "The tool failed. I make the same call again."
 
 
 class Move(NamedTuple):
@@ -31,7 +32,7 @@ class Move(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """What is looked for: who or what it is about, what to search, and some words without the name."""
+    """What is looked for: who or what it is about, what to search, and words of the task to search besides."""
 
     entity: str
     keys: tuple[str, ...]
@@ -63,8 +64,7 @@ def goal_of(question: Question) -> Goal:
     """What a question of nano's own is after, in words that stand in it."""
     entity = question.entity
     keys = tuple(key.split(": ", 1)[1] for _, key, _ in question.parts)
-    sought = question.parts[0][0].removeprefix("the year in which ").removeprefix("the number of ")
-    return Goal(entity, keys, " ".join(sought.split()[:4]))
+    return Goal(entity, keys, keys[0])
 
 
 def search(query: str) -> dict[str, Any]:
@@ -97,21 +97,26 @@ def respond(known: Known, move: Move, library: shelf.Shelf, error: str | None = 
         response, line = library.visited(arguments["url"], arguments["goal"])
         known.visited += arguments["url"]
         title = next(d.title for d in library.documents if d.id == arguments["url"][0])
-        fact = f"{title}: {line}"
+        fact = f"{title} ({arguments['url'][0]}): {line}"
     else:
         response, results = library.searched(arguments["query"])
         if results:
             known.results = results
             known.firsts.append(results[0])
-        fact = f"{results[0].title}: {results[0].excerpt}" if results else "Nothing was found."
+        fact = library.fact(results)
     known.made.append(move)
     known.responses.append(response)
     known.facts.append(fact)
 
 
+def failed(response: str) -> bool:
+    """Whether the tool failed, as injected errors say it."""
+    return response in ERRORS.values()
+
+
 def again(move: Move) -> Move:
     """Make a call once more, for the tool failed."""
-    return Move("The tool failed. I make the same call again.", move.call)
+    return Move(FAILED, move.call)
 
 
 def answer(known: Known, question: Question) -> Move:
@@ -190,12 +195,16 @@ def turns_example(rng: Random, *, easy: bool = False) -> Example:
         for n in range(len(steps) + 1)
     ]
     replies = [step_reply(move) for move in (*done.known.made, done.final)]
-    return Example("turn", prompts[-1], "", branches(prompts, replies))
+    return branched("turn", prompts, replies)
 
 
-def branches(prompts: list[str], replies: list[str]) -> tuple[Tail, ...]:
-    """The replies as tails of the last prompt, each behind what it shares with it."""
-    return tuple(Tail(p[(cut := shared(p, prompts[-1])) :], reply, cut) for p, reply in zip(prompts, replies, strict=True))
+def branched(task: str, prompts: list[str], replies: list[str]) -> Example:
+    """An example of the last prompt, with every prompt and reply as a tail behind what it shares with the last."""
+    tails = []
+    for prompt, reply in zip(prompts, replies, strict=True):
+        cut = shared(prompt, prompts[-1])
+        tails.append(Tail(prompt[cut:], reply, cut))
+    return Example(task, prompts[-1], "", tuple(tails))
 
 
 def shared(prompt: str, whole: str) -> int:

@@ -13,9 +13,11 @@ from random import Random
 from typing import NamedTuple
 
 import acting
+import choosing
 import judging
 import names
 import reasoning
+import stepping
 import teacher
 import torch
 from teacher import Example
@@ -32,14 +34,25 @@ TOKENS = {  # of a batch, without the shared ones
     "same": 600,
     "supported": 1000,
     "turn": 2200,
+    "attempt": 600,
+    "alternatives": 2200,
+    "alternatives of others": 2200,
+    "bare alternatives": 1200,
+    "rewrite": 2200,
+    "state": 1600,
+    "summaries": 1200,
 }
 STEPS = (  # tasks of a step, in turn: small steps, and many
-    ("statements", "turn"),
+    ("turn", "statements"),
+    ("alternatives", "rewrite"),
     ("turn", "question"),
-    ("turn", "judge", "plan"),
-    ("turn", "refine", "supported"),
-    ("turn", "statements", "draft"),
-    ("turn", "same"),
+    ("alternatives of others", "plan"),
+    ("turn", "judge", "state"),
+    ("alternatives", "refine"),
+    ("turn", "supported", "bare alternatives"),
+    ("alternatives of others", "summaries"),
+    ("turn", "statements", "same", "attempt"),
+    ("turn", "question", "draft"),
 )
 LONGEST = 1400  # tokens of an example; a longer one is left out
 JUDGED = {"judge": "Analysis:", "supported": "Corrections:", "same": ""}  # from where a sound text is expected
@@ -77,8 +90,19 @@ def example(rng: Random, task: str, progress: float) -> Example:
         "draft": reasoning.draft_example,
         "refine": reasoning.refine_example,
         "turn": acting.turns_example,
+        "attempt": acting.attempt_example,
     }
-    return makers[task](rng, easy=easy)
+    if task in makers:
+        return makers[task](rng, easy=easy)
+    stepwise = {
+        "alternatives": choosing.alternatives_example,
+        "rewrite": stepping.rewrite_example,
+        "state": stepping.state_example,
+        "summaries": stepping.summaries_example,
+    }
+    if task in ("alternatives of others", "bare alternatives"):
+        return choosing.alternatives_example(rng, web=True, bare=task == "bare alternatives")
+    return stepwise[task](rng)
 
 
 class Encoded(NamedTuple):
@@ -168,7 +192,7 @@ class Source:
     def batches(self, task: str, rng: Random, progress: float) -> list[Batch]:
         """Return some batches of one task in random order."""
         cut = self.cuts[task]
-        many = 24 if task == "turn" else 64
+        many = 64 if TOKENS[task] < 2000 else 24
         made = (encode(self.tok, example(rng, task, progress), rng) for _ in range(many))
         items = sorted((i for i in made if len(i.tokens) <= LONGEST), key=lambda i: len(i.tokens))
         found: list[Batch] = []

@@ -15,6 +15,7 @@ import worlds
 from names import syllables, word
 from teacher import Question
 
+from synthkit.actions.sentences import sentences
 from synthkit.actions.tools.corpus import Corpus, Document
 from synthkit.actions.tools.related import relevance
 from synthkit.actions.tools.search import Search
@@ -58,12 +59,19 @@ class Shelf(NamedTuple):
         results = [Result(d.title, d.id, "".join(lines[1:])) for d, lines in zip(documents, shown, strict=True)]
         return self.search.shown(found), results
 
+    def fact(self, results: list[Result]) -> str:
+        """What is taken from results into a report: the first, and what it says where that is about the query."""
+        if not results:
+            return "Nothing was found."
+        source = f"{results[0].title} ({results[0].address})"
+        return f"The search gave {source}." if self.web else f"{source}: {results[0].excerpt}"
+
     def visited(self, urls: list[str], goal: str) -> tuple[str, str]:
-        """The response to a visit, and its first line about the goal."""
+        """The response to a visit, and its first sentence about the goal."""
         documents = [d for url in urls for d in self.documents if d.id == url]
         pages = [f"{d.title}\n{d.text}" if self.web else self.visit.shown(d, goal, None) for d in documents]
-        lines = pages[0].split("\n")
-        return "\n\n".join(pages), lines[1]
+        line = pages[0].split("\n")[1]
+        return "\n\n".join(pages), next(line[s.start : s.end] for s in sentences(line))
 
 
 def _beginning(text: str, most: int) -> str:

@@ -32,7 +32,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_it_plans_in_both_languages(models: Path, language: str) -> None:
     graph = api.check(SPEC, models=models, sets={"vars.language": language})
-    assert graph.publish.keys() == {"trajectories", "chats"}
+    assert graph.publish.keys() == {"trajectories", "runs", "chats"}
 
 
 @pytest.mark.slow
