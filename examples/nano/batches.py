@@ -43,16 +43,16 @@ TOKENS = {  # of a batch, without the shared ones
     "summaries": 1200,
 }
 STEPS = (  # tasks of a step, in turn: small steps, and many
-    ("turn", "statements"),
-    ("alternatives", "rewrite"),
-    ("turn", "question"),
-    ("alternatives of others", "plan"),
-    ("turn", "judge", "state"),
-    ("alternatives", "refine"),
-    ("turn", "supported", "bare alternatives"),
-    ("alternatives of others", "summaries"),
-    ("turn", "statements", "same", "attempt"),
-    ("turn", "question", "draft"),
+    ("turn", "statements", "same"),
+    ("alternatives", "supported"),
+    ("turn", "question", "judge"),
+    ("alternatives of others", "plan", "same"),
+    ("turn", "rewrite", "supported"),
+    ("turn", "refine", "judge"),
+    ("turn", "statements", "same", "state"),
+    ("alternatives", "bare alternatives", "supported"),
+    ("turn", "question", "summaries"),
+    ("rewrite", "attempt", "draft", "same", "judge"),
 )
 LONGEST = 1400  # tokens of an example; a longer one is left out
 JUDGED = {"judge": "Analysis:", "supported": "Corrections:", "same": ""}  # from where a sound text is expected

@@ -69,7 +69,9 @@ def wandered(rng: Random, known: Known, library: shelf.Shelf) -> None:
         thought = f"{worlds.words(rng, 3, 8).capitalize()}. {worlds.words(rng, 2, 6).capitalize()}."
         shape = rng.random()
         if n and shape < 0.15:
-            move = Move(thought, call("PythonInterpreter", code=f"print({rng.randint(1, 9999)} - {rng.randint(1, 999)})"))
+            move = Move(
+                thought, call("PythonInterpreter", code=f"print({rng.randint(1, 9999)} - {rng.randint(1, 999)})")
+            )
             known.made.append(move)
             known.responses.append(str(rng.randint(1, 99999)))
             known.facts.append(f"The program printed {known.responses[-1]}.")
@@ -118,8 +120,13 @@ def alternatives(known: Known, *, web: bool) -> list[Move]:
         thought = f"A paper on {goal.entity} may say it. I look among papers."
         moves.append(Move(thought, call("google_scholar", query=[goal.entity])))
     moves += [
-        Move("The name and the words of the task can be searched side by side.", call("search", query=[goal.entity, goal.words])),
-        Move(f"The history of {goal.entity} may tell it. I search for that.", acting.search(f"history of {goal.entity}")),
+        Move(
+            "The name and the words of the task can be searched side by side.",
+            call("search", query=[goal.entity, goal.words]),
+        ),
+        Move(
+            f"The history of {goal.entity} may tell it. I search for that.", acting.search(f"history of {goal.entity}")
+        ),
         Move(f"There may be figures on {goal.entity}. I search for them.", acting.search(f"figures on {goal.entity}")),
     ]
     made = [move.call for move in known.made]

@@ -162,7 +162,9 @@ def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:
     prompts = [chat("en/fas/question.j2", statements=shown(sentences), style=q.style) for q in found]
     cut = prompts[0].rindex("Style:")
     replies = [question_reply(q) for q in found]
-    return Example("question", prompts[0][:cut], "", tuple(Tail(p[cut:], r) for p, r in zip(prompts, replies, strict=True)))
+    return Example(
+        "question", prompts[0][:cut], "", tuple(Tail(p[cut:], r) for p, r in zip(prompts, replies, strict=True))
+    )
 
 
 def question_reply(asked: Question) -> str:
