@@ -119,20 +119,17 @@ def alternatives(known: Known, *, web: bool) -> list[Move]:
     if web:
         thought = f"A paper on {goal.entity} may say it. I look among papers."
         moves.append(Move(thought, call("google_scholar", query=[goal.entity])))
-    moves += [
-        Move(
-            "The name and the words of the task can be searched side by side.",
-            call("search", query=[goal.entity, goal.words]),
-        ),
-        Move(
-            f"The history of {goal.entity} may tell it. I search for that.", acting.search(f"history of {goal.entity}")
-        ),
-        Move(f"There may be figures on {goal.entity}. I search for them.", acting.search(f"figures on {goal.entity}")),
-    ]
+    both = call("search", query=[goal.entity, goal.words])
+    more = {
+        "The name and the words of the task can be searched side by side.": both,
+        f"The history of {goal.entity} may tell it. I search for that.": acting.search(f"history of {goal.entity}"),
+        f"There may be figures on {goal.entity}. I search for them.": acting.search(f"figures on {goal.entity}"),
+    }
+    moves += [Move(thought, each) for thought, each in more.items()]
     made = [move.call for move in known.made]
     found: list[Move] = []
     for move in moves:
-        if move.call["arguments"].get("query", [""])[0] in move.call["arguments"].get("query", [""])[1:]:
+        if move.call is both and goal.entity == goal.words:
             continue  # the name is all that the task says
         if move.call not in [m.call for m in found] and (move.call not in made or move.thought == acting.FAILED):
             found.append(move)

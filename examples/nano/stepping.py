@@ -1,4 +1,4 @@
-"""Single steps of a run: written anew, taken into a report, and shortened. All three copy what stands in their prompt."""
+"""Single steps of a run: written anew, taken into a report, and shortened; all are copies of their prompt."""
 
 from __future__ import annotations
 
