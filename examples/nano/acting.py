@@ -121,7 +121,7 @@ def again(move: Move) -> Move:
 
 def answer(known: Known, question: Question) -> Move:
     """Read the answer off the first results; where they do not hold it, say so."""
-    said = " ".join(f"From {r.title}: {r.excerpt}" for r in known.firsts[-len(question.parts) :])
+    said = " ".join(f"From {r.title} ({r.address}): {r.excerpt}" for r in known.firsts[-len(question.parts) :])
     if not said:
         return Move("Nothing was found on this.", {"final": "unknown"})
     if all(part in said for part in question.answer.split("; ")):
@@ -151,10 +151,10 @@ def clue_in(question: Question) -> str | None:
     return " ".join(given.rsplit(": in which", 1)[0].split()[:7]).rstrip(",:") or None
 
 
-def episode(rng: Random, *, web: bool = False, errors: float = 0.12) -> Episode:
+def episode(rng: Random, *, web: bool = False, many: bool = False, errors: float = 0.12) -> Episode:
     """Ask something and act until it is answered; an answer stands in the results in nine of ten cases."""
     while True:
-        made = shelf.asked(rng, rng.choice(STYLES), web=web)
+        made = shelf.asked(rng, rng.choice(STYLES), web=web, many=many)
         question, library = made
         known = Known(goal_of(question))
         part = 0
@@ -186,7 +186,7 @@ def step_reply(move: Move) -> str:
 
 def turns_example(rng: Random, *, easy: bool = False) -> Example:
     """Question and what was seen -> thought and call, once for every turn."""
-    done = episode(rng, errors=0.0 if easy else 0.12)
+    done = episode(rng, many=rng.random() < 0.7, errors=0.0 if easy else 0.12)
     question, steps = done.asked.question.text, done.known.steps()
     last = rng.random() < 0.15
     toolset = "offline_research"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
 
+import prose
 import teacher
 import worlds
 from names import syllables, word
@@ -100,11 +101,18 @@ class Asked(NamedTuple):
     shelf: Shelf
 
 
-def asked(rng: Random, style: str, *, web: bool = False) -> Asked:
-    """Make documents and a question in one style on one of them."""
+def asked(rng: Random, style: str, *, web: bool = False, many: bool = False) -> Asked:
+    """Make documents and a question in one style on one of them; `many`: as many as a real search shows."""
     while True:
-        passages = [worlds.passage(rng, rng.randint(2, 5), plain=0.8) for _ in range(rng.choice([1, 2, 3, 3, 4, 6]))]
-        subject = passages[0]
+        subject = worlds.passage(rng, rng.randint(2, 5), plain=0.8)
+        passages = [subject]
+        for _ in range(rng.randint(3, 7) if many else rng.choice([0, 1, 2, 2, 3, 5])):
+            size = rng.randint(2, 4)
+            if rng.random() < 0.35:
+                title = prose.alike(rng, subject.title)
+                passages.append(worlds.Passage(title, [worlds.sentence(rng, title) for _ in range(size)]))
+            else:
+                passages.append(worlds.passage(rng, size, plain=0.8))
         pool = [s for s in subject.sentences if teacher.usable(s)]
         if style == "multi_hop":
             pool += [s for s in passages[-1].sentences[:2] if teacher.usable(s)]
@@ -115,12 +123,12 @@ def asked(rng: Random, style: str, *, web: bool = False) -> Asked:
     documents = []
     for passage in passages:
         texts = [s.text for s in passage.sentences]
-        if passage is not subject and rng.random() < 0.4:
+        if passage is not subject and rng.random() < (0.7 if many else 0.4):
             texts.insert(rng.randint(0, len(texts)), worlds.sentence(rng, subject.title, easy=True).text)
         documents.append(Document(naming(passage.title), passage.title, " ".join(texts)))
     rng.shuffle(documents)
     excerpt = rng.choice([120, 120, 200]) if web else rng.choice([120, 160, 200, 200])
-    search = Search(corpus=_CORPUS, k=rng.choice([1, 2, 3, 3, 5]), excerpt=excerpt)
+    search = Search(corpus=_CORPUS, k=5 if many else rng.choice([1, 2, 3, 3, 5]), excerpt=excerpt)
     return Asked(question, Shelf(documents, search, Visit(corpus=_CORPUS, excerpt=rng.choice([300, 500, 1000])), web))
 
 
