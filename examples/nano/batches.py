@@ -44,19 +44,19 @@ TOKENS = {  # of a batch, without the shared ones
 }
 STEPS = (  # tasks of a step, in turn: small steps, and many
     ("turn", "statements", "same"),
-    ("alternatives", "supported"),
+    ("turn", "alternatives"),
     ("turn", "question", "judge"),
-    ("alternatives of others", "plan", "same"),
-    ("turn", "rewrite", "supported"),
+    ("turn", "plan", "same"),
+    ("rewrite", "supported", "bare alternatives"),
     ("turn", "refine", "judge"),
     ("turn", "statements", "same", "state"),
-    ("alternatives", "bare alternatives", "supported"),
+    ("turn", "alternatives of others", "supported"),
     ("turn", "question", "summaries"),
-    ("rewrite", "attempt", "draft", "same", "judge"),
+    ("turn", "attempt", "draft", "same", "judge"),
 )
 LONGEST = 1400  # tokens of an example; a longer one is left out
 JUDGED = {"judge": "Analysis:", "supported": "Corrections:", "same": ""}  # from where a sound text is expected
-NOISE = 0.01  # of the tokens of its own reply are shown wrong: a copy that has slipped must find its way back
+NOISE = 0.02  # of the tokens of its own reply are shown wrong: a copy that has slipped must find its way back
 LABELS = ("pass", "fail")
 
 

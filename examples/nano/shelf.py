@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import prose
 import teacher
 import worlds
-from names import syllables, word
+from names import amount, syllables, word
 from teacher import Question
+from worlds import Sentence
 
 from synthkit.actions.sentences import sentences
 from synthkit.actions.tools.corpus import Corpus, Document
@@ -94,6 +95,15 @@ def _namer(rng: Random, *, web: bool) -> Callable[[str], str]:
     return shapes[-1] if web and rng.random() < 0.8 else rng.choice([shapes[0], *shapes])
 
 
+def _twins(rng: Random, sentence: Sentence) -> list[str]:
+    """The sentence, and where it has a figure of a year now and then the same with another figure of another year."""
+    made = [sentence.text]
+    if sentence.year and sentence.facts and sentence.facts[0].time and rng.random() < 0.6:
+        other = sentence.text.replace(sentence.facts[0].answer, amount(rng), 1)
+        made.insert(rng.randint(0, 1), other.replace(sentence.year, str(rng.randint(1900, 2025)), 1))
+    return made
+
+
 class Asked(NamedTuple):
     """A question, the shelf that answers it, and for each of its parts the document that does."""
 
@@ -123,8 +133,11 @@ def asked(rng: Random, style: str, *, web: bool = False, many: bool = False) -> 
     documents = []
     for passage in passages:
         texts = [s.text for s in passage.sentences]
-        if passage is not subject and rng.random() < (0.7 if many else 0.4):
-            texts.insert(rng.randint(0, len(texts)), worlds.sentence(rng, subject.title, easy=True).text)
+        if rng.random() < 0.5:
+            texts = [each for s in passage.sentences for each in _twins(rng, s)]
+        if passage is not subject and rng.random() < (0.8 if many else 0.4):
+            title = subject.title if rng.random() < 0.6 else rng.choice(passages).title
+            texts.insert(rng.randint(0, len(texts)), worlds.sentence(rng, title, easy=True).text)
         documents.append(Document(naming(passage.title), passage.title, " ".join(texts)))
     rng.shuffle(documents)
     excerpt = rng.choice([120, 120, 200]) if web else rng.choice([120, 160, 200, 200])

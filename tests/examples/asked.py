@@ -1,4 +1,4 @@
-"""What the shipped specs ask for: steps as they are written, replies read by their types, rows held to their filters."""
+"""What the shipped specs ask for: steps as written, replies read by their types, rows held to their filters."""
 
 from __future__ import annotations
 

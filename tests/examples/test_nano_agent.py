@@ -1,4 +1,4 @@
-"""nano's teacher as an agent: its moves are valid, rest on what was seen, and are written as the engine constrains them."""
+"""The teacher as an agent: its moves are valid, rest on what was seen, and are written as the engine allows."""
 
 import json
 from collections.abc import Mapping
@@ -156,8 +156,8 @@ def test_replies_are_the_tokens_that_the_engine_allows(nano: Nano) -> None:
         (ATTEMPT, "deep_research", acting.attempt_example(rng)),
     ]
     for out, toolset, example in cases:
-        type = Object({key: parse_type(declared) for key, declared in out.items()})
-        schema = json.dumps(json_schema(type, toolset=tools(toolset)))
+        reply_type = Object({key: parse_type(declared) for key, declared in out.items()})
+        schema = json.dumps(json_schema(reply_type, toolset=tools(toolset)))
         grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, {"whitespace_flexible": False})
         mask = masks.allocate_token_bitmask(1, tokenizer.vocab_size)
         for reply in [tail.reply for tail in example.tails] or [example.reply]:

@@ -1,4 +1,4 @@
-"""What nano is trained on: a tail of an example is read as if its prompt stood alone; the tokenizer grows by whole keys."""
+"""What nano is trained on: a tail is read as if its prompt stood alone; the tokenizer grows by whole keys."""
 
 import importlib
 from collections.abc import Iterator, Mapping
