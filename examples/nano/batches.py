@@ -45,14 +45,14 @@ TOKENS = {  # of a batch, without the shared ones
 STEPS = (  # tasks of a step, in turn: small steps, and many
     ("turn", "statements", "same"),
     ("turn", "alternatives"),
-    ("turn", "question", "judge"),
-    ("turn", "plan", "same"),
-    ("rewrite", "supported", "bare alternatives"),
-    ("turn", "refine", "judge"),
-    ("turn", "statements", "same", "state"),
-    ("turn", "alternatives of others", "supported"),
-    ("turn", "question", "summaries"),
-    ("turn", "attempt", "draft", "same", "judge"),
+    ("rewrite", "question", "judge"),
+    ("turn", "plan", "state"),
+    ("turn", "supported", "bare alternatives"),
+    ("alternatives of others", "refine"),
+    ("turn", "statements", "same", "summaries"),
+    ("rewrite", "state", "judge"),
+    ("turn", "question", "supported"),
+    ("turn", "alternatives of others", "draft", "same", "attempt"),
 )
 LONGEST = 1400  # tokens of an example; a longer one is left out
 JUDGED = {"judge": "Analysis:", "supported": "Corrections:", "same": ""}  # from where a sound text is expected

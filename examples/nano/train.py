@@ -78,7 +78,8 @@ def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace, be
             group["lr"] = rate
         gradients = []
         for batch in source.step(step):
-            loss, right = loss_of(net, batch)
+            with torch.autocast("cpu", dtype=torch.bfloat16):  # a quarter faster, and what the engine runs
+                loss, right = loss_of(net, batch)
             gradients.append(torch.autograd.grad(loss, list(net.parameters())))
             seen += batch.tokens.numel()
             log[batch.task].append((loss.item(), right.item()))
