@@ -2,8 +2,8 @@
 
 What it does follows from what is shown. The style of the question decides the way: a fact is read off the results; a
 number or a page is opened first; a given clue is searched before what is asked; an overview is searched part by part.
-After an error the call is made again. The last thought copies the first result of each search, and the answer is read
-off that copy: so an answer is wrong where the first result is another document, which real text shows (`card.md`).
+After an error the call is made again. A thought copies the first result of the search before it, and the answer is read
+off that copy: so an answer is wrong where the first result is another document, as real text has it (`card.md`).
 """
 
 from __future__ import annotations
@@ -119,12 +119,30 @@ def again(move: Move) -> Move:
     return Move(FAILED, move.call)
 
 
+def quote(result: Result) -> str:
+    """What a result says, and where it stands."""
+    return f"From {result.title} ({result.address}): {result.excerpt}"
+
+
+def half(known: Known, question: Question) -> str:
+    """What the first search says on the first of two parts."""
+    if not known.firsts:
+        return "One part was searched."
+    first = question.answer.split("; ")[0]
+    ending = f"So the first is {first}." if first in known.firsts[0].excerpt else "This does not say it."
+    return f"{quote(known.firsts[0])} {ending}"
+
+
 def answer(known: Known, question: Question) -> Move:
-    """Read the answer off the first results; where they do not hold it, say so."""
-    said = " ".join(f"From {r.title} ({r.address}): {r.excerpt}" for r in known.firsts[-len(question.parts) :])
-    if not said:
+    """Read the answer off the first result of the last search; where it does not hold it, say so.
+
+    What an earlier search said on the first of two parts was written down then.
+    """
+    if not known.firsts:
         return Move("Nothing was found on this.", {"final": "unknown"})
-    if all(part in said for part in question.answer.split("; ")):
+    said, parts = quote(known.firsts[-1]), question.answer.split("; ")
+    results = known.firsts[-len(parts) :]
+    if len(results) == len(parts) and all(part in r.excerpt for part, r in zip(parts, results, strict=True)):
         return Move(f"{said} So the answer is {question.answer}.", {"final": question.answer})
     return Move(f"{said} This does not say it.", {"final": "unknown"})
 
@@ -154,7 +172,7 @@ def clue_in(question: Question) -> str | None:
 def episode(rng: Random, *, web: bool = False, many: bool = False, errors: float = 0.12) -> Episode:
     """Ask something and act until it is answered; an answer stands in the results in nine of ten cases."""
     while True:
-        made = shelf.asked(rng, rng.choice(STYLES), web=web, many=many)
+        made = shelf.asked(rng, rng.choice((*STYLES, "survey")), web=web, many=many)
         question, library = made
         known = Known(goal_of(question))
         part = 0
@@ -164,7 +182,7 @@ def episode(rng: Random, *, web: bool = False, many: bool = False, errors: float
             elif kind == "open" and known.results:
                 move = visit(known.results[0], known.goal)
             else:
-                before = ("One part" if part else "The clue") + " was searched." if known.made else None
+                before = half(known, question) if part else "The clue was searched." if known.made else None
                 move = seek(known.goal, part, before or "Nothing is known yet.")
                 part += 1
             while rng.random() < errors and len(known.made) < 4:
