@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
@@ -61,3 +62,17 @@ def test_the_tokenizer_has_each_key_as_one_token_and_grows_once(nano: Mapping[st
     text = '{"statement":"Velmar was built in 1931."}'
     assert grown.encode(text).ids == tok.encode(text).ids
     assert all(token < grown.get_vocab_size() for pair in pieces.parts(grown).values() for token in pair)
+
+
+def test_tokens_that_the_weights_lack_begin_as_their_parts(training: Mapping[str, ModuleType], tmp_path: Path) -> None:
+    network = training["network"]
+    size = network.Size(vocab=6, hidden=32, layers=1, heads=2, head=16, mlp=32)
+    small = network.Network(size)
+    small.save(tmp_path)
+    grown = network.Network(size._replace(vocab=7))
+    grown.load(tmp_path, {6: (2, 5)})
+    for name, part in (("embed_tokens", 5), ("lm_head", 2)):
+        rows = getattr(grown, name).weight
+        assert torch.allclose(rows[:6], getattr(small, name).weight, atol=1e-2)
+        near = torch.nn.functional.cosine_similarity(rows[6], rows, dim=-1)
+        assert near[:6].argmax() == part and near[part] > 0.9
