@@ -32,7 +32,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_it_plans_in_both_languages(models: Path, language: str) -> None:
     graph = api.check(SPEC, models=models, sets={"vars.language": language})
-    assert graph.publish.keys() == {"trajectories", "chats"}
+    assert graph.publish.keys() == {"trajectories", "runs", "chats"}
 
 
 @pytest.mark.slow
@@ -69,10 +69,8 @@ def _choices(rows: list[dict[str, object]]) -> None:
     """All of them, the wrong ones too, become choices."""
     Path("any.yaml").write_text("engines: {e: {scripted: auto}}\nmodels: {writer: {engine: e}}\ntokenizer: nano\n")
     sets = {
-        "runs": "runs/trajectories/published/trajectories.lance",
+        "runs": "runs/trajectories/published/runs.lance",
         "key": "null",
-        "columns": "{messages: json, answer: str}",
-        "correct": "final is not none and (final | same_answer(answer))",
         "toolset": "offline_research.yaml",
         "window": "24Ki",
     }
