@@ -18,6 +18,8 @@ def test_every_prompt_that_a_model_is_asked_with_has_an_example(nano: dict[str, 
         name
         for name in library.names()
         if name.startswith("en/") and set(library.get(name).roles) <= {"system", "user", "assistant"}
+        # other domains, and what no shipped spec asks unless it is told to, need a real teacher
+        if not name.startswith(("en/coding/", "en/service/")) and name != "en/judge/run_succeeded.j2"
     }
     assert len(asked) >= 14
     assert {name for name in asked if f'"{name}"' not in sources} == set()
