@@ -48,7 +48,8 @@ def dedup(rows: int = 100_000, peers: tuple[str, ...] = ("datasketch", "datatrov
     yield Figure(f"{label}: load of {os.cpu_count()} cores", os.getloadavg()[1], "")
     for peer, other in theirs.items():
         yield Figure(label, ours.speed, "docs/s", other.speed, peer, ">= 50,000")
-        yield Figure(f"{label}: processor", ours.cpu, "us/doc", other.cpu, peer)
+        if peer != "datatrove":  # its workers are no children of what is waited for
+            yield Figure(f"{label}: processor", ours.cpu, "us/doc", other.cpu, peer)
         yield Figure(f"{label}: recall", ours.score.recall, "", other.score.recall, peer, ">= 0.99")
         yield Figure(f"{label}: precision", ours.score.precision, "", other.score.precision, peer, "1.0")
         yield Figure(f"{label}: peak memory", ours.peak, "MiB", other.peak, peer)

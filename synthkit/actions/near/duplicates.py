@@ -1,6 +1,6 @@
 """Which rows are alike: equal sets of shingles first, then pairs that share a band, each verified by exact Jaccard.
 
-One band's keys are in memory at a time, and the shingles of at most some 10^5 pairs, read back from Lance: so memory
+Two bands' keys are in memory at a time, and the shingles of at most some 10^5 pairs, read back from Lance: so memory
 follows the number of rows and never what is in them. Bands are chosen for recall, verification makes precision 1. In
 a bucket of more than 64 each member is paired with the first and with the next 64, which bounds the work.
 """
@@ -8,6 +8,7 @@ a bucket of more than 64 each member is paired with the first and with the next 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from synthkit.actions.near.rows import Rows
@@ -54,9 +55,13 @@ class Duplicates:
         import numpy as np
 
         some = np.flatnonzero(self._first == np.arange(len(self._rows)))
-        for band in range(bands):
-            keys = self._loose.column(f"band_{band:02}")[self._at[1][some]]
-            self._band(keys, some)
+        with ThreadPoolExecutor(1, "synthkit-bands") as ahead:  # sorts a band while the one before is compared
+            coming = [ahead.submit(self._sorted, 0, some)]
+            for band in range(bands):
+                keys, order = coming.pop().result()
+                if band + 1 < bands:
+                    coming.append(ahead.submit(self._sorted, band + 1, some))
+                self._band(keys, order, some)
 
     def firsts(self) -> tuple[NDArray[int64], NDArray[int64]]:
         """For each row the first of those that are the same, and of those that are alike."""
@@ -85,14 +90,23 @@ class Duplicates:
         frame = pl.DataFrame({**columns, "row": np.arange(len(self._rows), dtype=np.int64)})
         return frame.select(pl.col("row").min().over("high", "low", "group", "apart")).to_series().to_numpy()
 
-    def _band(self, keys: NDArray[uint64], some: NDArray[int64]) -> None:
-        """Compare the candidates of one band: `keys` are those of the rows in `some`."""
+    def _sorted(self, band: int, some: NDArray[int64]) -> tuple[NDArray[uint64], NDArray[int64]]:
+        """Keys of some rows, and these rows (as positions in `some`) by key and number."""
         import numpy as np
 
         from synthkit.actions.near import sets
 
+        keys = self._loose.column(f"band_{band:02}")[self._at[1][some]]
         order = np.argsort(keys)
         sets.sort_buckets(keys, order)
+        return keys, order
+
+    def _band(self, keys: NDArray[uint64], order: NDArray[int64], some: NDArray[int64]) -> None:
+        """Compare the candidates of one band, as `_sorted` gives it."""
+        import numpy as np
+
+        from synthkit.actions.near import sets
+
         groups = self._rows.groups[some]
         before = int(np.searchsorted(some, self._before))
         pairs = np.empty(_PAIRS, dtype=np.int64)

@@ -9,17 +9,19 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from zlib import crc32
 
 import lance
 import numpy as np
 import pyarrow as pa
 import pytest
+from datasketch import LeanMinHash, MinHash
 
 from synthkit.actions.near.sketched import Sketched
 from synthkit.actions.near.sketcher import Shingling
 from synthkit.core.errors import StoreError
 
-from .twin import hashed
+from .twin import hashed, shingles
 
 SHINGLING = Shingling(2)
 BANDS = (16, 8)
@@ -65,7 +67,13 @@ def test_shingles_come_back_as_they_were_made(tmp_path: Path) -> None:
         assert found == [hashed(given[row], SHINGLING) for row in wanted]
         assert sketched.column("size").tolist() == [len(hashed(text, SHINGLING)) for text in given]
         assert len(sketched.content()) == len(sketched.column("band_15")) == 2500
-    assert lance.dataset(str(table(tmp_path / "b"))).count_rows() == 1000
+    stored = lance.dataset(str(table(tmp_path / "b"))).to_table(columns=["signature"]).column("signature").to_pylist()
+    assert len(stored) == 1000
+    for signature, text in zip(stored[:20], given[1500:1520], strict=True):
+        theirs = MinHash(128, hashfunc=crc32)
+        theirs.update_batch(shingles(text, SHINGLING))
+        ours = LeanMinHash(seed=1, hashvalues=np.array(signature, dtype=np.uint32), scheme="affine32")
+        assert ours == LeanMinHash(theirs)
 
 
 @pytest.mark.slow
