@@ -206,9 +206,7 @@ def test_a_run_json_without_its_layouts_is_damaged(tmp_path: Path, layouts: obje
 
 async def test_a_tag_of_other_characters_is_refused(tmp_path: Path) -> None:
     store = open_run(tmp_path / "run", write=True)
-    with pytest.raises(
-        StoreError, match=r"a tag is made of letters, .* as in v1\.0; not 'a b'"
-    ):
+    with pytest.raises(StoreError, match=r"a tag is made of letters, .* as in v1\.0; not 'a b'"):
         store.tag("a b")
     await store.close()
 
