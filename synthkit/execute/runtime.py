@@ -88,7 +88,7 @@ class RunScope:
         """Tokens of `text` by the spec's tokenizer."""
         if self._count is None:
             if not self.graph.tokenizer:
-                raise SpecError("no tokenizer is set to count tokens by; add `tokenizer:` to the spec or the models file")
+                raise SpecError("no tokenizer is set to count tokens; add `tokenizer:` to the spec or the models file")
             self._count = load_tokenizer(self.graph.tokenizer)
         return self._count(text)
 
