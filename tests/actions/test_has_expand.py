@@ -290,6 +290,11 @@ def test_an_honest_run_passes_its_audit(models: Models) -> None:
     run(models("reply"))
     code, text = audited()
     assert code == 0, text
+    (told,) = json.loads(call("audit", "runs/has", "--json").out)["decisions"]
+    assert (told["step"], told["decisions"], told["correct"]) == ("choices", 750, 0.5)
+    assert 4.5 < told["options"] <= 5
+    assert told["variety"] > 0.3 and told["collapsed"] < 0.2 and told["position_p"] > 0.01
+    assert "in runs that ended well" in text
 
 
 def test_a_generator_that_always_says_more_is_caught(models: Models) -> None:
