@@ -32,7 +32,7 @@ class TableSource:
         self.name = name
         run, _, tag = str(keys.run).partition("@")
         below = Path("runs") / run
-        path = below if below.exists() else Path(run)
+        path = Path(run) if Path(run).exists() and not below.exists() else below
         self.store = open_store()(path, write=False)
         self.table = str(keys.table)
         self.tag = tag or None
