@@ -108,6 +108,11 @@ class FileSource:
         kind = schema.field(self.column).type
         if not self.chat and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise SpecError(f"column {self.column!r} of {place} is {kind}, not text")
+        if "spans" in schema.names and not self.chat:
+            spans = schema.field("spans").type
+            fields = spans.value_type.names if _is_list_of_structs(spans) else []
+            if not {"role", "start", "end"} <= set(fields):
+                raise SpecError(f"column 'spans' of {place} is {spans}, not a list of role, start and end")
 
     def _mean(self, parquet: Any) -> float:
         """Bytes of a text, on average, as the file's metadata tell."""
@@ -191,8 +196,12 @@ class _Waiting:
             return
         else:
             self.bytes += len(value.encode())
+            spans = fields.get("spans")
+            if spans is not None and not _are_spans(spans):
+                self.broken.append((place, "spans that are not {role, start, end}"))
+                return
             self.texts.append(value)
-            self.spans.append(fields.get("spans"))
+            self.spans.append(spans)
         self.rows.append(place)
 
     def batch(self, cursor: Cursor) -> Batch:
@@ -205,6 +214,23 @@ class _Waiting:
             spans = pa.array(self.spans, kind)
         texts = pa.array(self.texts, pa.large_string())
         return Batch(self.rows, texts, spans, cursor, self.broken, self.values)
+
+
+def _are_spans(value: Any) -> bool:
+    """Whether a record's spans are a list of roles with their places."""
+    return isinstance(value, list) and all(
+        isinstance(each, dict)
+        and isinstance(each.get("role"), str)
+        and isinstance(each.get("start"), int)
+        and isinstance(each.get("end"), int)
+        for each in value
+    )
+
+
+def _is_list_of_structs(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_struct(kind.value_type)
 
 
 def _column(group: Any, name: str, at: int) -> Any:

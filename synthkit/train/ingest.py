@@ -156,6 +156,8 @@ class Ingest:
         sequence = self.recipe.keys.sequence
         none = np.empty(0, dtype=np.uint8)
         reason = self._aside(text, size, marked)
+        if reason is None and (self.recipe.masked or size > sequence) and not text.sound:
+            reason = "role spans outside of the text"
         bounds = [0, len(ids)]
         ends: NDArray[np.int64] | None = None
         if reason is None:
@@ -256,6 +258,12 @@ class _Text:
         """Its roles; none where the source has no spans."""
         written = None if self._batch.spans is None else self._batch.spans[self._at].as_py()
         return [Span(each["role"], each["start"], each["end"]) for each in written or ()]
+
+    @property
+    def sound(self) -> bool:
+        """Whether every span lies within the text."""
+        size = len(self.value)
+        return all(0 <= span.start <= span.end <= size for span in self.spans)
 
 
 def held_out(row: str, seed: int, share: float) -> bool:

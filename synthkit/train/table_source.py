@@ -32,7 +32,7 @@ class TableSource:
         self.name = name
         run, _, tag = str(keys.run).partition("@")
         below = Path("runs") / run
-        path = below if below.exists() else Path(run)
+        path = Path(run) if Path(run).exists() and not below.exists() else below
         self.store = open_store()(path, write=False)
         self.table = str(keys.table)
         self.tag = tag or None
@@ -81,7 +81,7 @@ class TableSource:
         import pyarrow as pa
 
         at = int(cursor.get("row", 0))
-        names = ["_id", self.column, *(["spans"] if "spans" in self.types and not self.chat else [])]
+        names = ["_id", self.column, *(["spans"] if self._has_spans() else [])]
         if self.tools:
             names.append(self.tools)
         frame = self.frame.select(names).slice(at)
@@ -95,6 +95,15 @@ class TableSource:
             text = table.column(self.column).cast(pa.large_string()).combine_chunks().fill_null("")
             spans = table.column("spans").combine_chunks() if "spans" in names else None
             yield Batch(rows, text, spans, {"row": at})
+
+    def _has_spans(self) -> bool:
+        """Whether there is a column of role spans, as `render` makes it."""
+        from synthkit.core.types import ListOf, Object
+        from synthkit.core.types.model import bare
+
+        declared = bare(self.types["spans"]) if "spans" in self.types and not self.chat else None
+        inner = declared.of if isinstance(declared, ListOf) else None
+        return isinstance(inner, Object) and {"role", "start", "end"} <= inner.fields.keys()
 
     def _rows(self) -> int:
         """Rows of a batch, by the first texts; chats are taken to be long."""
@@ -122,7 +131,7 @@ class TableSource:
         """All of the table's."""
         import polars as pl
 
-        if self.chat or "spans" not in self.types:
+        if not self._has_spans():
             return set()
         spans = pl.col("spans").explode(empty_as_null=False, keep_nulls=False)
         found = self.frame.select(spans.struct.field("role").unique()).collect().to_series()

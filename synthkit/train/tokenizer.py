@@ -116,6 +116,8 @@ def load(name: str, eod: str | None = None, special: Sequence[str] = ()) -> Trai
     if end is None or end not in vocab:
         what = "names no eos_token" if end is None else f"has no token {end!r}"
         raise SpecError(f"tokenizer {name!r} {what}; write eod: and {nearest(end or '', marks, 'its special tokens')}")
+    if end in special:
+        raise SpecError(f"tokenizer {name!r} ends documents with {end}, so none may hold it; take it out of special")
     for text in special:
         if text not in added:
             raise SpecError(f"tokenizer {name!r} has no special token {text!r}; {nearest(text, marks, 'it has')}")
