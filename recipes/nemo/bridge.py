@@ -13,7 +13,7 @@ from typing import Any
 from recipes.nemo import plan as plans
 from recipes.nemo.corpus import Blend
 from recipes.nemo.errors import LaunchError
-from recipes.nemo.fields import Values, put, sections
+from recipes.nemo.fields import put, sections
 from recipes.nemo.plan import Plan
 
 # In 0.6 the short name is another layout (TP 1, EP 16, CUDA graphs for 4Ki tokens); the one for 8 GPUs is that of 0.3.
@@ -110,7 +110,7 @@ def config(plan: Plan) -> Any:
         made.dataset = _chats(plan, release)
         made.tokenizer.chat_template = plans.template(plan, tokenizer)
     put(made, values(plan, release))
-    _exchange(plan, made.model)
+    _fits(plan, made.model)
     return made
 
 
@@ -193,14 +193,14 @@ def _chats(plan: Plan, release: str) -> Any:
     )
 
 
-def _exchange(plan: Plan, model: Any) -> None:
-    """`a2a` gives each context rank whole KV heads."""
+def _fits(plan: Plan, model: Any) -> None:
+    """The model knows every token of the corpus; `a2a` gives each context rank whole KV heads."""
+    size = plan.corpus.manifest["tokenizer"]["vocab_size"]
+    if model.vocab_size < size:
+        raise LaunchError(f"the model knows {model.vocab_size} tokens, and the corpus has {size}", "recipe: that of the base")
     heads = model.num_query_groups or model.num_attention_heads
     if plan.context > 1 and plan.settings.parallel.context_exchange == "a2a" and heads % (plan.context * plan.tensor):
         raise LaunchError(
             f"a2a splits {heads} KV heads over tensor {plan.tensor} x context {plan.context} ranks",
             "parallel: {context_exchange: p2p}",
         )
-
-
-__all__ = ["RECIPES", "Values", "config", "values"]

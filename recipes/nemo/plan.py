@@ -72,7 +72,7 @@ def make(settings: Settings, corpus: Corpus, library: Library) -> Plan:
             "neither the settings nor the corpus say how many sequences a step has",
             "set global_batch, or tokens_per_step in the corpus recipe",
         )
-    iterations = -(-int(corpus.manifest["budget"]) // (global_batch * corpus.sequence))
+    iterations = _iterations(settings, corpus, global_batch, library)
     plan = Plan(
         settings=settings,
         corpus=corpus,
@@ -92,6 +92,14 @@ def make(settings: Settings, corpus: Corpus, library: Library) -> Plan:
     _positions(plan)
     _budget(plan)
     return plan
+
+
+def _iterations(settings: Settings, corpus: Corpus, global_batch: int, library: Library) -> int:
+    """Steps of the budget, the last one whole. NeMo 2 does not pack chats, so there a step is of chats and not of tokens."""
+    if settings.stage == "sft" and library == "nemo":
+        with (corpus.folder / "chat" / "training.jsonl").open("rb") as file:
+            return -(-sum(1 for _ in file) // global_batch)
+    return -(-int(corpus.manifest["budget"]) // (global_batch * corpus.sequence))
 
 
 def _checkpoint(plan: Plan, library: Library) -> None:
