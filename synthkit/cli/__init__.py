@@ -15,7 +15,7 @@ import click
 from synthkit import __version__
 
 COMMANDS = {
-    "init": ("start", "Lay out a folder with specs, prompts and toolsets to edit."),
+    "init": ("start", "Lay out a folder with specs, prompts, toolsets and recipes to edit."),
     "new": ("start", "Begin a new action type: YAML and a prompt, or a Python package."),
     "doctor": ("doctor", "Find what is wrong with this installation, and how to mend it."),
     "actions": ("spec", "List the verbs, or say all about one."),

@@ -38,11 +38,15 @@ def actions_command(verb: str | None) -> None:
 
 
 @click.command("schema")
-def schema_command() -> None:
+@click.option("--recipe", is_flag=True, help="Of the recipes that `export` takes instead.")
+def schema_command(recipe: bool) -> None:
     """Print the JSON Schema of specs, for editors and for CI."""
-    from synthkit.spec.schema import spec_schema
+    if recipe:
+        from synthkit.train.schema import recipe_schema as schema
+    else:
+        from synthkit.spec.schema import spec_schema as schema
 
-    click.echo(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
 def _counted(count: int, what: str) -> str:

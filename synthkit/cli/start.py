@@ -12,12 +12,16 @@ from synthkit import api
 @click.command("init")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init_command(folder: Path) -> None:
-    """Lay out FOLDER with copies of the shipped specs, prompts, toolsets and documents; keeps files that are there."""
+    """Lay out FOLDER with copies of the shipped specs, prompts, toolsets, recipes and documents.
+
+    Files that are there stay as they are.
+    """
     from synthkit.inspect.scaffold import lay_out
 
     written, kept = lay_out(folder)
     click.echo(f"{folder}: {len(written)} files written" + (f", {len(kept)} kept as they were" if kept else ""))
     click.echo("  specs/ prompts/ toolsets/   yours to edit; they go before the ones that ship with synthkit")
+    click.echo("  recipes/                    corpora for a trainer: synthkit export recipes/nano.yaml --plan")
     click.echo("  data/documents/             read with --set 'vars.documents=data/documents/*.jsonl'")
     where = "" if folder == Path() else f"cd {folder} && "
     click.echo(f"next: {where}synthkit plan specs/fas_planning.yaml, then synthkit run specs/fas_planning.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["specs", "prompts", "toolsets", "nano", "documents", "trajectories"]
+Kind = Literal["specs", "prompts", "toolsets", "recipes", "nano", "documents", "trajectories"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _IN_CHECKOUT: dict[str, str] = {
@@ -16,7 +16,7 @@ _IN_CHECKOUT: dict[str, str] = {
 
 
 def shipped(kind: Kind) -> Path:
-    """The folder of shipped specs, prompts, toolsets, documents or trajectories, or of the model `nano`."""
+    """The folder of shipped specs, prompts, toolsets, recipes, documents or trajectories, or of the model `nano`."""
     packed = _PACKAGE / "_data" / kind
     if packed.is_dir():
         return packed

@@ -9,7 +9,7 @@ from pathlib import Path
 from synthkit.core.errors import SpecError
 from synthkit.core.resources import shipped
 
-_FOLDERS = ("specs", "prompts", "toolsets")
+_FOLDERS = ("specs", "prompts", "toolsets", "recipes")
 _DATA = ("documents", "trajectories")
 
 _COMPOSITE = """\

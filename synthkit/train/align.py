@@ -7,6 +7,7 @@ are taken, with the same ids or not at all. A token that two roles share is lear
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +38,7 @@ def token_ends(text: str, ids: NDArray[np.int32], tokenizer: TrainTokenizer) -> 
     size = len(text.encode())
     if lengths is not None:
         ends: NDArray[np.int64] = np.cumsum(lengths[ids], dtype=np.int64)
-        if (int(ends[-1]) if len(ends) else 0) == size and _spelt(text, ids, tokenizer):
+        if (int(ends[-1]) if len(ends) else 0) == size and _spelt(text, tokenizer):
             return ends
     encoded = tokenizer.reference.encode(text, add_special_tokens=False)
     if not np.array_equal(np.array(encoded.ids, dtype=np.int32), ids):
@@ -47,9 +48,11 @@ def token_ends(text: str, ids: NDArray[np.int32], tokenizer: TrainTokenizer) -> 
     return found
 
 
-def _spelt(text: str, ids: NDArray[np.int32], tokenizer: TrainTokenizer) -> bool:
-    """Whether no normaliser can have changed the text: there is none, or the text is ASCII."""
-    return '"normalizer": null' in tokenizer.content or text.isascii()
+def _spelt(text: str, tokenizer: TrainTokenizer) -> bool:
+    """Whether no normaliser can have changed the text: there is none, or the text is as it would leave it."""
+    if '"normalizer": null' in tokenizer.content or text.isascii():
+        return True
+    return '"normalizer": {"type": "NFC"}' in tokenizer.content and unicodedata.is_normalized("NFC", text)
 
 
 def byte_places(text: str) -> NDArray[np.int64]:

@@ -162,11 +162,7 @@ class _Waiting:
             self.broken.append((place, f"no text in {self.source.column!r}"))
             return
         else:
-            try:
-                self.bytes += len(value.encode())
-            except UnicodeEncodeError:
-                self.broken.append((place, "half of a surrogate pair"))
-                return
+            self.bytes += len(value.encode())
             self.texts.append(value)
             self.spans.append(fields.get("spans"))
         self.rows.append(place)

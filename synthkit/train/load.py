@@ -39,7 +39,7 @@ def is_recipe(path: Path) -> bool:
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
-    return sorted(problems, key=lambda each: (each.mark.line, each.mark.column) if each.mark else (0, 0))
+    return sorted(dict.fromkeys(problems), key=lambda each: (each.mark.line, each.mark.column) if each.mark else (0, 0))
 
 
 def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
@@ -97,7 +97,8 @@ def _source(recipe: Recipe, source: SourceKeys, site: Site, name: str) -> Iterat
     if source.tools is not None and source.messages is None:
         yield site.problem("tools go with messages, and there are none", "tools", key=True)
     if recipe.chat and recipe.over(name) == "split":
-        yield site.problem("a chat is not split", "over" if source.over else "share", help="over: aside, or next")
+        owner = site if source.over else recipe.site
+        yield owner.problem("a chat is not split", "over", help="write over: aside, or next")
     if source.share == 0:
         yield site.problem(f"source {name!r} has no share", key=True, help="share: 22%, or leave the source out")
     if source.longer >= recipe.keys.sequence and recipe.over(name) != "split":

@@ -1,15 +1,16 @@
 """The trainer's tokenizer: texts in Arrow buffers in, token ids in numpy arrays out.
 
 Special tokens are taken out of the added tokens before the tokenizer is built, so text such as `<|endoftext|>` in a
-document is encoded as ordinary text by every engine; those of `special:` stay. gigatoken is used where it is installed,
-knows the tokenizer's pattern, and gives the same ids as Hugging Face tokenizers on a sample of the corpus itself; it is
-some 40 times faster. Documents never hold the end-of-document or pad id: one that does is set aside.
+document is ordinary text to every engine; those of `special:` stay, and so do added tokens like `<think>`. gigatoken
+is used where it is installed, knows the tokenizer's pattern, and gives the same ids as Hugging Face tokenizers on a
+sample of the corpus itself; it is some 40 times faster. A document that comes to the end-of-document or pad id all the
+same is set aside.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -117,11 +118,9 @@ def load(name: str, eod: str | None = None, special: Sequence[str] = ()) -> Trai
         if text not in added:
             raise SpecError(f"tokenizer {name!r} has no special token {text!r}; {nearest(text, marks, 'it has')}")
     padding = _text(config.get("pad_token"))
-    parsed["added_tokens"] = [
-        {**each, "special": False} for text, each in added.items() if not each.get("special") or text in special
-    ]
+    parsed["added_tokens"] = list(_kept(added, frozenset(special), _vocabulary(parsed)))
     parsed.update(post_processor=None, truncation=None, padding=None)
-    return TrainTokenizer(
+    made = TrainTokenizer(
         name=name,
         content=json.dumps(parsed, ensure_ascii=False),
         original=content,
@@ -132,6 +131,25 @@ def load(name: str, eod: str | None = None, special: Sequence[str] = ()) -> Trai
         special={text: vocab[text] for text in special},
         config=config,
     )
+    for each in parsed["added_tokens"]:
+        if made.reference.token_to_id(each["content"]) != each["id"]:
+            raise SpecError(f"tokenizer {name!r}: the id of its added token {each['content']!r} is not {each['id']}")
+    return made
+
+
+def _kept(
+    added: Mapping[str, Mapping[str, Any]], special: frozenset[str], vocabulary: Mapping[str, int]
+) -> Iterator[dict[str, Any]]:
+    """The added tokens that texts may hold.
+
+    tokenizers numbers added tokens by their place, so one that no text may hold leaves a stand-in made of
+    noncharacters, unless the model's own vocabulary has its number.
+    """
+    for text, each in added.items():
+        if not each.get("special") or text in special:
+            yield {**each, "special": False}
+        elif text not in vocabulary:
+            yield {**each, "content": f"\ufdd0{each['id']}\ufdd1", "normalized": False}
 
 
 def _files(name: str) -> tuple[str, dict[str, Any]]:

@@ -160,9 +160,11 @@ def _record(origin: Mapping[str, Any], row: str) -> dict[str, Any] | None:
 def text(found: Trace, row: Mapping[str, Any] | None, *, shown: bool = True) -> str:
     """What a person reads; the row, too, where it is `shown`."""
     origin = found.origin
-    place = f"aside: {found.aside}" if found.aside else f"{found.split}, pack {found.pack}, tokens from {found.at:,}"
-    if found.pack is None and not found.aside:
-        place = found.split
+    place = found.split
+    if found.aside:
+        place = f"aside: {found.aside}"
+    elif found.pack is not None:
+        place = f"{found.split}, pack {found.pack}, tokens from {found.at:,}"
     lines = [
         f"document   {found.source}:{found.number}" + (f", piece {found.piece}" if found.piece else ""),
         f"tokens     {found.tokens:,}",

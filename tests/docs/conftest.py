@@ -26,7 +26,7 @@ tokenizer: nano
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reader") / "synthkit"
     folder.mkdir()
-    for name in ("specs", "prompts", "toolsets", "examples/second_thought"):
+    for name in ("specs", "prompts", "toolsets", "recipes", "examples/second_thought"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "specs/models.yaml").write_text(MODELS)
     with chdir(folder):
