@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recipes.nemo import corpus, plan, settings
-from synthkit.cli import main
+from synthkit.cli import cli
 
 ROOT = Path(__file__).parents[2]
 NANO = ROOT / "examples" / "nano" / "model"
@@ -43,20 +43,13 @@ train: {tensor: 4, pipeline: 2, context: 4, expert: 4}
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The libraries warn a hundred times while they are imported; none of it is ours to mend."""
-    for item in items:
-        if "recipes" in item.path.parts and item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.filterwarnings("ignore"))
-
-
 def export(text: str, folder: Path) -> Path:
     """The folder that `synthkit export` writes from a recipe."""
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
     out = folder / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        main(["export", str(folder / "recipe.yaml"), "--out", str(out)], standalone_mode=False)
+        cli(["export", str(folder / "recipe.yaml"), "--out", str(out)], standalone_mode=False)
     return out
 
 
