@@ -83,7 +83,9 @@ def values(plan: Plan, release: str) -> dict[str, dict[str, Any]]:
             "add_extra_token_to_sequence": False,  # a pack is one sequence; with it the last label is the next pack's first
             "reset_position_ids": False,
             "reset_attention_mask": False,
-            "eod_mask_loss": False,  # where to stop is to be learned
+            # No loss on what follows the end of a document, which no context tells; where to stop is still learned. And Megatron
+            # keeps one loss mask for all samples otherwise, with the first sample's pads in it (0.16.1; tests/recipes).
+            "eod_mask_loss": True,
             "num_workers": settings.workers,
         }
     elif plan.context > 1:

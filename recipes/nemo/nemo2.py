@@ -84,6 +84,7 @@ def _pretrain(plan: Plan, library: Any, tokenizer: run.Config[Any]) -> Any:
         micro_batch_size=plan.micro_batch,
         tokenizer=tokenizer,
         split=None,
+        eod_mask_loss=True,  # as in `bridge.values`, which says why
         seed=settings.seed,
         num_workers=settings.workers,
         index_mapping_dir=f"{settings.output}/index",

@@ -95,6 +95,7 @@ def test_what_no_recipe_of_the_library_sets(planned: Planned, release: str) -> N
     data = values["dataset"]
     assert data["create_attention_mask"] is False
     assert data["add_extra_token_to_sequence"] is False
+    assert data["eod_mask_loss"] is True
     assert data["blend"] is None
     assert data["split"] is None
     (train, weights), (valid, _), test = data["blend_per_split"]
