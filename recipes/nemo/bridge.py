@@ -1,7 +1,8 @@
 """Megatron-Bridge: the library's own recipe for the model, with a plan's values put onto it.
 
-`values` is data, and the same for 0.3 (Python 3.11) and 0.6 (3.12) but for the names in `_NAMES`; `config` imports the library.
-The recipe keeps what NVIDIA tuned (fusions, dispatcher, precision) and we set what the corpus and the user decide.
+`values` is data, and the same for 0.3 (Python 3.11) and 0.6 (3.12) but for the names in `_NAMES`; `config` imports
+the library. The recipe keeps what NVIDIA tuned (fusions, dispatcher, precision) and we set what the corpus and the
+user decide.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _VALIDATION_STEPS = 32
 
 
 def values(plan: Plan, release: str) -> dict[str, dict[str, Any]]:
-    """Section -> field -> value for a release, `0.3` or `0.6`; the dataset of chats is an object of its own, see `_chats`."""
+    """Section -> field -> value for a release, `0.3` or `0.6`; the dataset of chats is an object of its own, see
+    `_chats`."""
     settings, names = plan.settings, _NAMES[release]
     output = settings.output
     found: dict[str, dict[str, Any]] = {
@@ -80,11 +82,13 @@ def values(plan: Plan, release: str) -> dict[str, dict[str, Any]]:
             "blend_per_split": _splits(plan.train, plan.valid),
             "split": None,
             "create_attention_mask": False,  # dense S x S a sample: 64 GiB at 128K, and flash attention makes its own
-            "add_extra_token_to_sequence": False,  # a pack is one sequence; with it the last label is the next pack's first
+            # a pack is one sequence; with it the last label is the next pack's first
+            "add_extra_token_to_sequence": False,
             "reset_position_ids": False,
             "reset_attention_mask": False,
-            # No loss on what follows the end of a document, which no context tells; where to stop is still learned. And Megatron
-            # keeps one loss mask for all samples otherwise, with the first sample's pads in it (0.16.1; tests/recipes).
+            # No loss on what follows the end of a document, which no context tells; where to stop is still learned.
+            # And Megatron keeps one loss mask for all samples otherwise, with the first sample's pads in it (0.16.1;
+            # tests/recipes).
             "eod_mask_loss": True,
             "num_workers": settings.workers,
         }
@@ -132,20 +136,32 @@ def _recipe(name: str) -> Any:
 
 
 def _splits(train: Blend | None, valid: Blend | None) -> list[Blend | None]:
-    """Blends of train, valid and test: what is held out was held out at export, by row, so that no split cuts a pack."""
+    """Blends of train, valid and test: what is held out was held out at export, by row, so that no split cuts a
+    pack."""
     return [train, valid, None]
 
 
 def _recompute(kind: str) -> dict[str, Any]:
     if kind == "full":
-        return {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1, "recompute_modules": None}
+        return {
+            "recompute_granularity": "full",
+            "recompute_method": "uniform",
+            "recompute_num_layers": 1,
+            "recompute_modules": None,
+        }
     chosen = "selective" if kind == "selective" else None
     modules = ["core_attn"] if kind == "selective" else None
-    return {"recompute_granularity": chosen, "recompute_method": None, "recompute_num_layers": None, "recompute_modules": modules}
+    return {
+        "recompute_granularity": chosen,
+        "recompute_method": None,
+        "recompute_num_layers": None,
+        "recompute_modules": modules,
+    }
 
 
 def _positions(plan: Plan) -> dict[str, Any]:
-    """Rotary base, or all of YaRN: Megatron reads each of these, and 0.3 imports a `yarn` configuration of Qwen3 as plain rope."""
+    """Rotary base, or all of YaRN: Megatron reads each of these, and 0.3 imports a `yarn` configuration of Qwen3 as
+    plain rope."""
     rope = plan.settings.rope
     if rope.kind == "base":
         return {"position_embedding_type": "rope", "rotary_base": rope.base}
@@ -199,7 +215,9 @@ def _fits(plan: Plan, model: Any) -> None:
     """The model knows every token of the corpus; `a2a` gives each context rank whole KV heads."""
     size = plan.corpus.manifest["tokenizer"]["vocab_size"]
     if model.vocab_size < size:
-        raise LaunchError(f"the model knows {model.vocab_size} tokens, and the corpus has {size}", "recipe: that of the base")
+        raise LaunchError(
+            f"the model knows {model.vocab_size} tokens, and the corpus has {size}", "recipe: that of the base"
+        )
     heads = model.num_query_groups or model.num_attention_heads
     if plan.context > 1 and plan.settings.parallel.context_exchange == "a2a" and heads % (plan.context * plan.tensor):
         raise LaunchError(

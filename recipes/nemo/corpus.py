@@ -1,4 +1,5 @@
-"""The exported folder as a trainer sees it: `manifest.json`, `blend.json` and the indexes, checked before anything starts.
+"""The exported folder as a trainer sees it: `manifest.json`, `blend.json` and the indexes, checked before anything
+starts.
 
 Of the indexes only the header and the lengths are read: 4 bytes a pack, 6 MB for 200B tokens in packs of 32Ki.
 """

@@ -1,7 +1,8 @@
 """Starts a run with NeMo-Run: `python -m recipes.nemo.launch SETTINGS --corpus FOLDER [--dry-run]`.
 
-The plan is made here first, so that what is wrong is said before a node is asked for. Ranks run `recipes.nemo.train` with the same
-arguments; this checkout, corpus, checkpoint and output are mounted where they lie, so a path means the same inside the container.
+The plan is made here first, so that what is wrong is said before a node is asked for. Ranks run `recipes.nemo.train`
+with the same arguments; this checkout, corpus, checkpoint and output are mounted where they lie, so a path means the
+same inside the container.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def experiment(plan: Plan, given: argparse.Namespace) -> run.Experiment:
 
 
 def _absolute(plan: Plan) -> list[str]:
-    """Every path as it is from the root: a container works in a folder of its own, where a relative one names nothing."""
+    """Every path as it is from the root: a container works in a folder of its own, where a relative one names
+    nothing."""
     settings = plan.settings
     found = [f"checkpoint={plan.checkpoint.resolve()}", f"output={Path(settings.output).resolve()}"]
     if Path(settings.base).is_dir():  # else a name on the hub
@@ -54,7 +56,9 @@ def executor(plan: Plan, given: argparse.Namespace) -> run.Executor:
     env = {**launch.env, "PYTHONPATH": str(_ROOT)}
     if launch.slurm is None:
         if launch.nodes > 1:
-            raise LaunchError(f"{launch.nodes} nodes, and no launch.slurm to ask for them", "launch.nodes=1, or launch.slurm")
+            raise LaunchError(
+                f"{launch.nodes} nodes, and no launch.slurm to ask for them", "launch.nodes=1, or launch.slurm"
+            )
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # torchrun of this Python, activated or not
         return run.LocalExecutor(launcher="torchrun", ntasks_per_node=launch.gpus, env_vars=env)
     folders = [_ROOT, given.corpus, plan.checkpoint, Path(plan.settings.output)]
@@ -66,7 +70,9 @@ def _slurm(plan: Plan, slurm: Slurm, env: dict[str, str], folders: Sequence[Path
         if getattr(slurm, name) == name.upper():
             raise LaunchError(f"launch.slurm.{name} is not set", f"--set launch.slurm.{name}=...")
     if slurm.container and slurm.container.endswith(":TAG"):
-        raise LaunchError("launch.slurm.container names no tag", "--set launch.slurm.container=... ; docs/nemo.md has the versions")
+        raise LaunchError(
+            "launch.slurm.container names no tag", "--set launch.slurm.container=... ; docs/nemo.md has the versions"
+        )
     launch = plan.settings.launch
     return run.SlurmExecutor(
         account=slurm.account,
@@ -95,8 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LaunchError as error:
         print(error, file=sys.stderr)
         return 1
-    tokens = plan.iterations * plan.global_batch * plan.sequence
-    print(f"{plan.settings.name}: {plan.iterations:,} iterations of {plan.global_batch} x {plan.sequence:,} = {tokens:,} tokens")
+    step = plan.global_batch * plan.sequence
+    print(
+        f"{plan.settings.name}: {plan.iterations:,} iterations of {plan.global_batch} x {plan.sequence:,} = "
+        f"{plan.iterations * step:,} tokens"
+    )
     with made:
         if given.dry_run:
             made.dryrun()

@@ -1,7 +1,8 @@
-"""nemo-toolkit 2.7.3, the last with `nemo.collections.llm`: its recipe as a NeMo-Run configuration, with a plan's values on it.
+"""nemo-toolkit 2.7.3, the last with `nemo.collections.llm`: its recipe as a NeMo-Run configuration, with a plan's
+values on it.
 
-Fiddle refuses unknown names by itself. What this library cannot do is refused here: YaRN for Qwen3, learning rates other
-than cosine, packed chats (a step has `global_batch` chats of whatever length).
+Fiddle refuses unknown names by itself. What this library cannot do is refused here: YaRN for Qwen3, learning rates
+other than cosine, packed chats (a step has `global_batch` chats of whatever length).
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from importlib import import_module
 from typing import Any
 
 import nemo_run as run
+from megatron.core.distributed import DistributedDataParallelConfig
+
 from nemo import lightning as nl
 from nemo.collections import llm
 from nemo.collections.common.tokenizers.huggingface.auto_tokenizer import AutoTokenizer
-
 from recipes.nemo import plan as plans
 from recipes.nemo.corpus import Blend
 from recipes.nemo.errors import LaunchError
@@ -113,9 +115,14 @@ def _finetune(plan: Plan, library: Any, tokenizer: run.Config[Any]) -> Any:
     made.optim.lr_scheduler.min_lr = settings.schedule.final
     made.optim.lr_scheduler.warmup_steps = settings.schedule.warmup
     made.tokenizer = "data"  # the checkpoint's own would come without the template
+    strategy.ddp = run.Config(
+        DistributedDataParallelConfig,
+        check_for_nan_in_grad=True,
+        grad_reduce_in_fp32=True,
+        average_in_collective=plan.context == 1,  # a rank may hold no token that is learned
+    )
     if plan.context > 1:
         made.model.config.calculate_per_token_loss = True
-        made.trainer.strategy.ddp.average_in_collective = False
     made.data = run.Config(
         llm.ChatDataModule,
         dataset_root=str(plan.chats),

@@ -7,11 +7,13 @@ from typing import Any
 from nemo.collections import llm
 
 
-class PackDataModule(llm.PreTrainingDataModule):  # type: ignore[misc]  # the library is not installed where types are checked
+# type: ignore[misc]  # the library is not installed where types are checked
+class PackDataModule(llm.PreTrainingDataModule):
     """Reads exactly one pack a sample; the library has no argument for either of the two.
 
-    With the extra token that it reads by default, the last label of a pack is the first token of another, and each epoch
-    loses a pack. Where TransformerEngine does not import, it would also build a dense mask of sequence x sequence.
+    With the extra token that it reads by default, the last label of a pack is the first token of another, and each
+    epoch loses a pack. Where TransformerEngine does not import, it would also build a dense mask of sequence x
+    sequence.
     """
 
     @property

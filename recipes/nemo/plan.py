@@ -1,7 +1,7 @@
 """One run of training in numbers, from settings and corpus; what would waste the cluster's time is refused here.
 
-Nothing here needs a trainer's library or a GPU: `make` takes milliseconds, so the launcher calls it before it asks for nodes
-and every rank calls it again with the same result.
+Nothing here needs a trainer's library or a GPU: `make` takes milliseconds, so the launcher calls it before it asks
+for nodes and every rank calls it again with the same result.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def make(settings: Settings, corpus: Corpus, library: Library) -> Plan:
 
 
 def _iterations(settings: Settings, corpus: Corpus, global_batch: int, library: Library) -> int:
-    """Steps of the budget, the last one whole. NeMo 2 does not pack chats, so there a step is of chats and not of tokens."""
+    """Steps of the budget, the last one whole. NeMo 2 does not pack chats, so there a step is of chats and not of
+    tokens."""
     if settings.stage == "sft" and library == "nemo":
         with (corpus.folder / "chat" / "training.jsonl").open("rb") as file:
             return -(-sum(1 for _ in file) // global_batch)
@@ -120,7 +121,8 @@ def _ranks(plan: Plan) -> None:
         )
     if world % model:
         raise LaunchError(
-            f"{world} GPUs do not divide by {model} = tensor {plan.tensor} x pipeline {plan.pipeline} x context {plan.context}",
+            f"{world} GPUs do not divide by {model} = tensor {plan.tensor} x pipeline {plan.pipeline} x context "
+            f"{plan.context}",
             f"launch.nodes and launch.gpus that make a multiple of {model}",
         )
     if world % (plan.expert * plan.pipeline):
@@ -141,7 +143,9 @@ def _positions(plan: Plan) -> None:
             "rope: {kind: base} or {kind: yarn}",
         )
     if plan.sequence <= rope.known and rope.kind == "yarn":
-        raise LaunchError(f"yarn stretches nothing: the base knows {rope.known} positions, the sequence has {plan.sequence}")
+        raise LaunchError(
+            f"yarn stretches nothing: the base knows {rope.known} positions, the sequence has {plan.sequence}"
+        )
 
 
 def _budget(plan: Plan) -> None:
@@ -161,11 +165,12 @@ def _budget(plan: Plan) -> None:
 
 
 def tokenizer_agrees(plan: Plan, tokenizer: Any) -> None:
-    """Refuse a tokenizer (`transformers`) whose end-of-document or pad token is not the one that the corpus was made with.
+    """Refuse a tokenizer (`transformers`) whose end-of-document or pad token is not the one that the corpus was made
+    with.
 
-    Megatron masks each token that equals the tokenizer's pad. With a base tokenizer pad *is* the end of document; Megatron
-    sees that, and masks -1 instead, which is what the packs are filled with. With a chat model's tokenizer it would mask
-    every end of document, and feed -1 to the embedding.
+    Megatron masks each token that equals the tokenizer's pad. With a base tokenizer pad *is* the end of document;
+    Megatron sees that, and masks -1 instead, which is what the packs are filled with. With a chat model's tokenizer
+    it would mask every end of document, and feed -1 to the embedding.
     """
     theirs = plan.corpus.manifest["tokenizer"]
     eod, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
@@ -187,8 +192,8 @@ def tokenizer_agrees(plan: Plan, tokenizer: Any) -> None:
 def template(plan: Plan, tokenizer: Any) -> str | None:
     """The chat template to train with, None for the tokenizer's own; LaunchError where it marks no assistant's turns.
 
-    Without `{% generation %}` the libraries take *every* token of a chat for the assistant's, users' and tools' included,
-    and say nothing.
+    Without `{% generation %}` the libraries take *every* token of a chat for the assistant's, users' and tools'
+    included, and say nothing.
     """
     named = plan.settings.chat_template
     text = Path(named).read_text(encoding="utf-8") if named else tokenizer.chat_template

@@ -1,7 +1,7 @@
 """What a user changes from run to run: `stage1.yaml`, `stage2.yaml` and `sft.yaml` beside this file.
 
-What the corpus recipe says (checkpoint, parallel ranks, batch, budget) is in the manifest, where `synthkit preflight` checked
-it, and is not repeated here; a value given here stands above it.
+What the corpus recipe says (checkpoint, parallel ranks, batch, budget) is in the manifest, where `synthkit preflight`
+checked it, and is not repeated here; a value given here stands above it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Parallel(Keys):
     expert: int | None = Field(default=None, ge=1)
     """Expert parallel ranks."""
     context_exchange: Literal["p2p", "all_gather", "a2a"] = "p2p"
-    """How keys and values travel between context ranks. `a2a` splits heads, so it is bound by the number of KV heads."""
+    """How keys and values travel between context ranks. `a2a` splits heads, so it is bound by the number of KV
+    heads."""
 
 
 class Rope(Keys):
@@ -118,8 +119,8 @@ class Settings(Keys):
     stage: Literal["pretrain", "sft"]
     """Continual pre-training on packs, or fine-tuning on chats."""
     base: str
-    """Name on the hub or folder of the model: its tokenizer. For `pretrain` the *base* model's: with a chat model's, every
-    end of document would be masked."""
+    """Name on the hub or folder of the model: its tokenizer. For `pretrain` the *base* model's: with a chat model's,
+    every end of document would be masked."""
     recipe: str | None = None
     """`module:function` of the library's recipe; the Qwen3 30B-A3B of the installed version where it is left out."""
     output: str
@@ -137,7 +138,8 @@ class Settings(Keys):
     recompute: Literal["full", "selective", "none"] = "full"
     """Activations computed again in the backward pass: `full` layers, `selective` the attention core, or `none`."""
     chat_template: str | None = None
-    """File of the chat template, for `sft`; the tokenizer's own where it marks the assistant's turns by `{% generation %}`."""
+    """File of the chat template, for `sft`; the tokenizer's own where it marks the assistant's turns by `{%
+    generation %}`."""
     save_every: int = Field(default=500, ge=1)
     """Iterations between checkpoints."""
     validate_every: int = Field(default=500, ge=1)
@@ -168,9 +170,9 @@ def load(path: Path, sets: Sequence[str] = ()) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        help = nearest(str(first["loc"][-1]), _names(first["loc"][:-1])) if first["type"] == "extra_forbidden" else ""
+        hint = nearest(str(first["loc"][-1]), _names(first["loc"][:-1])) if first["type"] == "extra_forbidden" else ""
         what = "is no setting" if first["type"] == "extra_forbidden" else first["msg"]
-        raise LaunchError(f"{path}: {where} {what}", help) from None
+        raise LaunchError(f"{path}: {where} {what}", hint) from None
 
 
 def _set(content: dict[str, Any], given: str) -> None:
@@ -191,5 +193,7 @@ def _names(path: Sequence[str | int]) -> list[str]:
     model: Any = Settings
     for part in path:
         annotation = model.model_fields[part].annotation
-        model = next(each for each in (annotation, *getattr(annotation, "__args__", ())) if hasattr(each, "model_fields"))
+        model = next(
+            each for each in (annotation, *getattr(annotation, "__args__", ())) if hasattr(each, "model_fields")
+        )
     return list(model.model_fields)

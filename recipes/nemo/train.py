@@ -19,7 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("settings", type=Path, help="stage1.yaml, stage2.yaml, sft.yaml, or one of yours")
     parser.add_argument("--corpus", type=Path, required=True, help="folder that `synthkit export` wrote")
     parser.add_argument("--library", choices=get_args(plans.Library), default="bridge")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, for instance launch.nodes=4")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, for instance launch.nodes=4"
+    )
     return parser
 
 

@@ -20,6 +20,7 @@ from megatron.core.transformer.moe import moe_utils
 @contextmanager
 def one_process(folder: Path) -> Iterator[None]:
     """A group of one rank on gloo, and the three calls answered."""
+    torch.set_num_threads(1)  # small matrices: more threads wait for each other, for minutes on a busy machine
     device, fork = torch.cuda.current_device, parallel_random.CudaRNGStatesTracker.fork
     torch.cuda.current_device = lambda: torch.device("cpu")
     parallel_random.CudaRNGStatesTracker.fork = lambda *_: nullcontext()

@@ -1,7 +1,7 @@
 """Stand-ins for packages that need CUDA, so that the real recipes import, build and validate on a CPU.
 
-What a stub answers is a class or a module without behaviour: names, shapes and constraints are proven by these tests, kernels
-are not. `CUDA_ONLY` and `ABSENT` are the whole list.
+What a stub answers is a class or a module without behaviour: names, shapes and constraints are proven by these tests,
+kernels are not. `CUDA_ONLY` and `ABSENT` are the whole list.
 """
 
 from __future__ import annotations

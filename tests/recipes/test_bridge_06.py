@@ -1,7 +1,7 @@
 """Megatron-Bridge 0.6.2 read, not run: each section, field and value of a plan against the dataclasses in its wheel.
 
-It wants Python 3.12 and TransformerEngine, so its source is parsed. What stays unproven: that its `validate` accepts the whole, that a
-loop runs, and everything of kernels; docs/nemo.md says so.
+It wants Python 3.12 and TransformerEngine, so its source is parsed. What stays unproven: that its `validate` accepts
+the whole, that a loop runs, and everything of kernels; docs/nemo.md says so.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ WHEELS = Path(os.environ.get("SYNTHKIT_WHEELS", ROOT / ".venv-recipes" / "wheels
 BRIDGE, CORE = "megatron_bridge-0.6.2-*.whl", "megatron_core-0.19.2-*.whl"
 
 pytestmark = pytest.mark.skipif(
-    not (list(WHEELS.glob(BRIDGE)) and list(WHEELS.glob(CORE))), reason="the wheels of 0.6.2 are not there: `make test-recipes`"
+    not (list(WHEELS.glob(BRIDGE)) and list(WHEELS.glob(CORE))),
+    reason="the wheels of 0.6.2 are not there: `make test-recipes`",
 )
 
-FILES = ("config.py", "gpt_provider.py", "gpt_dataset.py", "gpt_sft.py", "sft_processing.py")
+FILES = ("config.py", "data/base.py", "gpt_provider.py", "gpt_dataset.py", "gpt_sft.py", "sft_processing.py")
 """Endings of the files with the dataclasses that are looked at and their bases."""
 
 SECTIONS = {
@@ -60,12 +61,15 @@ def classes() -> dict[str, list[ast.ClassDef]]:
 
 @cache
 def annotations(name: str) -> dict[str, str]:
-    """Field -> annotation of a dataclass, with those of its bases (`MCoreX` and `MTrainX` are imported names of `X`)."""
+    """Field -> annotation of a dataclass, with those of its bases (`MCoreX` and `MTrainX` are imported names of
+    `X`)."""
     found: dict[str, str] = {}
     for node in classes().get(name, []):
         for base in node.bases:
             if isinstance(base, ast.Name) and base.id != name:
-                found |= annotations(base.id.removeprefix("MCore").removeprefix("MTrain")) if _other(base.id, name) else {}
+                found |= (
+                    annotations(base.id.removeprefix("MCore").removeprefix("MTrain")) if _other(base.id, name) else {}
+                )
         for each in node.body:
             if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
                 found[each.target.id] = ast.unparse(each.annotation)
@@ -85,7 +89,13 @@ def fits(value: Any, annotation: str) -> bool:
         return "Optional" in names or None in constants
     if "Literal" in names and isinstance(value, str):
         return value in constants or "str" in names
-    wanted = {"bool": {"bool"}, "int": {"int", "float"}, "float": {"float"}, "str": {"str", "Path"}, "list": {"list", "List"}}
+    wanted = {
+        "bool": {"bool"},
+        "int": {"int", "float"},
+        "float": {"float"},
+        "str": {"str", "Path"},
+        "list": {"list", "List"},
+    }
     return bool(wanted.get(type(value).__name__, set()) & names)
 
 
@@ -115,8 +125,8 @@ def test_the_recipes_are_there(stage: str) -> None:
 @pytest.mark.parametrize(
     ("name", "given"),
     [
-        ("GPTSFTDatasetConfig", {"dataset_root", "seq_length", "seed", "num_workers", "do_test", "preprocessing", "dataset_kwargs",
-                                 "enable_offline_packing", "offline_packing_specs"}),
+        ("GPTSFTDatasetConfig", {"dataset_root", "seq_length", "seed", "num_workers", "do_test", "preprocessing",
+        "dataset_kwargs", "enable_offline_packing", "offline_packing_specs"}),
         ("PackedSequenceSpecs", {"packed_sequence_size", "pad_seq_to_mult"}),
         ("ChatSFTPreprocessingConfig", {"loss_mode"}),
     ],

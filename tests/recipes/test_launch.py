@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,20 +15,33 @@ from tests.conftest import Golden
 from tests.recipes.conftest import NANO, ROOT, STAGES
 
 SLURM = ["launch.slurm.account=acme", "launch.slurm.partition=h100", "launch.slurm.container=nvcr.io/nvidia/nemo:25.11"]
-LOCAL = ["launch.slurm=null", "launch.nodes=1", "parallel.tensor=2", "parallel.pipeline=1", "parallel.context=1", "parallel.expert=2"]
+LOCAL = [
+    "launch.slurm=null",
+    "launch.nodes=1",
+    "parallel.tensor=2",
+    "parallel.pipeline=1",
+    "parallel.context=1",
+    "parallel.expert=2",
+]
 
 
 def started(exported: Path, checkpoint: Path, folder: Path, *sets: str, dry: bool = True) -> int:
     given = [f"base={NANO}", f"checkpoint={checkpoint}", f"output={folder / 'train'}", "schedule.warmup=2", *sets]
     flags = [text for each in given for text in ("--set", each)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nemo_run.config.NEMORUN_HOME", str(folder / "home"), raising=False)
-        patch.setattr("nemo_run.run.experiment.NEMORUN_HOME", str(folder / "home"), raising=False)
-        return launch.main([str(STAGES / "stage1.yaml"), "--corpus", str(exported), *flags, *(["--dry-run"] if dry else [])])
+        patch.setattr(sys.modules["nemo_run.config"], "_NEMORUN_HOME", str(folder / "home"))
+        return launch.main(
+            [str(STAGES / "stage1.yaml"), "--corpus", str(exported), *flags, *(["--dry-run"] if dry else [])]
+        )
 
 
 def test_the_slurm_script(
-    exported: Path, checkpoint: Path, tmp_path: Path, golden: Golden, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    exported: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    golden: Golden,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
     assert started(exported, checkpoint, tmp_path, "launch.nodes=4", *SLURM) == 0

@@ -115,7 +115,8 @@ def test_only_pads_and_what_follows_the_end_of_a_document_are_not_learned(export
 
 
 def test_without_eod_mask_loss_the_pads_of_the_first_sample_are_masked_in_all(exported: Path, tmp_path: Path) -> None:
-    """Why `eod_mask_loss` is True: megatron-core then keeps no mask, and the one it keeps it has written the first sample's pads into.
+    """Why `eod_mask_loss` is True: megatron-core then keeps no mask, and the one it keeps it has written the first
+    sample's pads into.
 
     A worker whose first pack is a half-empty one trains on half of every pack after it.
     """

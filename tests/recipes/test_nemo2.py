@@ -61,7 +61,9 @@ def test_its_data_reads_one_pack_a_sample(planned: Planned) -> None:
     config = data.gpt_dataset_config
     assert (config.create_attention_mask, config.add_extra_token_to_sequence) == (False, False)
     assert config.blend_per_split[0] == plan.train
-    data.build(trainer_max_steps=20, trainer_val_check_interval=20, trainer_limit_val_batches=32, trainer_limit_test_batches=0)
+    data.build(
+        trainer_max_steps=20, trainer_val_check_interval=20, trainer_limit_val_batches=32, trainer_limit_test_batches=0
+    )
     assert len(data._train_ds) >= 20 * 4
     assert {each._pad_token_id for each in data._train_ds.datasets} == {plan.corpus.manifest["tokenizer"]["pad"]}
     assert set(data._train_ds[0]) == {"dataset_id", "tokens", "labels", "loss_mask", "position_ids"}

@@ -1,4 +1,5 @@
-"""The traps of a launch, each sprung once: what is said, and what the sound plan holds instead. No trainer's library is needed."""
+"""The traps of a launch, each sprung once: what is said, and what the sound plan holds instead. No trainer's library
+is needed."""
 
 from __future__ import annotations
 
@@ -50,10 +51,18 @@ def test_a_sound_plan(planned: Planned) -> None:
     ("stage1", 32768, 200_000_000_000, 128, 47_684),
     ("stage2", 131072, 100_000_000_000, 32, 23_842),
 ])  # fmt: skip
-def test_the_missions_iterations(exported: Path, checkpoint: Path, stage: str, sequence: int, budget: int, batch: int, iterations: int) -> None:
+def test_the_missions_iterations(
+    exported: Path, checkpoint: Path, stage: str, sequence: int, budget: int, batch: int, iterations: int
+) -> None:
     manifest = json.loads((exported / "manifest.json").read_text())
     manifest |= {"sequence": sequence, "budget": budget, "global_batch": batch}
-    manifest["train"] = {"checkpoint": str(checkpoint), "tensor": 4, "pipeline": 2, "context": sequence // 4096, "expert": 4}
+    manifest["train"] = {
+        "checkpoint": str(checkpoint),
+        "tensor": 4,
+        "pipeline": 2,
+        "context": sequence // 4096,
+        "expert": 4,
+    }
     large = _Unread(exported, manifest)
     made = plan.make(settings.load(STAGES / f"{stage}.yaml"), large, "bridge")
     assert made.iterations == iterations
@@ -74,7 +83,10 @@ def test_too_few_tokens(planned: Planned) -> None:
     made = planned("stage1")
     few = json.loads(json.dumps(dict(made.corpus.manifest)))
     few["budget"] = 40_000_000
-    with pytest.raises(LaunchError, match=r"too few tokens for 19532 iterations; world: 20 packs would be seen \d+\.\d times, and its repeat is 30"):
+    with pytest.raises(
+        LaunchError,
+        match=r"too few tokens for 19532 iterations; world: 20 packs would be seen \d+\.\d times, and its repeat is 30",
+    ):
         plan.make(made.settings, replace(made.corpus, manifest=few), "bridge")
 
 

@@ -87,5 +87,5 @@ def test_an_unknown_field_is_refused(values: fields.Values, said: str) -> None:
 def test_sections_of_flat_names() -> None:
     assert fields.sections({"model.a": 1, "model.b": 2, "ddp.c": 3}) == {"model": {"a": 1, "b": 2}, "ddp": {"c": 3}}
     for name in ("a", "a.b.c"):
-        with pytest.raises(LaunchError, match="no section.field"):
+        with pytest.raises(LaunchError, match=r"no section\.field"):
             fields.sections({name: 1})
