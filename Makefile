@@ -4,9 +4,10 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 done)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+RECIPES ?= .venv-recipes
 CPU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: run test test-all lint types imports check bench clean
+.PHONY: run test test-all test-recipes lint types imports check bench clean
 
 run: $(VENV)/.engine
 	$(BIN)/synthkit doctor
@@ -18,6 +19,10 @@ test: $(VENV)/.engine
 
 test-all: $(VENV)/.engine
 	$(BIN)/python -m pytest
+
+# recipes/nemo against the real libraries, on a CPU, in an environment of their own: 3 GB, for Python 3.11.
+test-recipes: $(RECIPES)/.ready
+	$(RECIPES)/bin/python -m pytest -W ignore tests/recipes
 
 lint: $(VENV)/.core
 	$(BIN)/ruff check .
@@ -35,7 +40,7 @@ bench: $(VENV)/.engine
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(RECIPES) runs
 
 $(VENV)/.core: pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'no Python 3.11 or 3.12 was found; name one: make PYTHON=/path/to/python3.11 ...'; exit 1; }
@@ -56,4 +61,16 @@ $(VENV)/.engine: $(VENV)/.core
 	  $(BIN)/python -m pip install -q -e '.[cpu]' && \
 	  $(BIN)/python -m pip uninstall -q -y torchvision torchaudio torchcodec; \
 	fi
+	@touch $@
+
+# The wheels of the releases for Python 3.12 are read, not installed.
+$(RECIPES)/.ready: tests/recipes/requirements.txt tests/recipes/requirements-nodeps.txt
+	@echo 'installing into $(RECIPES): some minutes and 3 GB, without a word'
+	python3.11 -m venv $(RECIPES)
+	$(RECIPES)/bin/python -m pip install -q 'torch==2.13.0+cpu' 2>/dev/null \
+	  || $(RECIPES)/bin/python -m pip install -q 'torch==2.13.0+cpu' --extra-index-url $(CPU_TORCH_INDEX)
+	$(RECIPES)/bin/python -m pip install -q -r tests/recipes/requirements.txt -e .
+	$(RECIPES)/bin/python -m pip install -q --no-deps -r tests/recipes/requirements-nodeps.txt
+	$(RECIPES)/bin/python -m pip download -q --no-deps --only-binary=:all: --python-version 3.12 -d $(RECIPES)/wheels \
+	  megatron-bridge==0.6.2 megatron-core==0.19.2
 	@touch $@
