@@ -32,6 +32,13 @@ class Batch:
     """Rows that cannot be read, and why."""
     values: list[dict[str, Any]] = field(default_factory=list)
     """The rows as plain values, of a source of messages."""
+    together: list[str] = field(default_factory=list)
+    """By what each row is held out; empty where that is the row itself."""
+
+    @property
+    def held_by(self) -> list[str]:
+        """By what each row is held out."""
+        return self.together or self.rows
 
 
 class Source(Protocol):

@@ -34,6 +34,7 @@ class FileSource:
         self.name = name
         self.column = keys.messages or keys.text
         self.tools = keys.tools
+        self.together = keys.together
         self.chat = keys.messages is not None
         files = Read(path=list(keys.path)).files()
         self.files = sorted(files.items(), key=lambda each: _rank(seed, each[0]))
@@ -86,7 +87,8 @@ class FileSource:
                     number += rows
                 else:
                     groups.append(group)
-            columns = [self.column, *(["spans"] if "spans" in names else [])]
+            spanned = "spans" in names
+            columns = [self.column, *(["spans"] if spanned else []), *([self.together] if self.together else [])]
             size = rows_of(self._mean(parquet))
             for batch in parquet.iter_batches(batch_size=size, row_groups=groups, columns=columns):
                 begin = max(0, skip - number)
@@ -96,15 +98,22 @@ class FileSource:
                     continue
                 kept = batch.slice(begin)
                 text = kept.column(self.column).cast(pa.large_string()).fill_null("")
-                spans = kept.column("spans") if len(columns) > 1 else None
-                yield Batch(rows, text, spans, {"file": at, "record": number})
+                spans = kept.column("spans") if spanned else None
+                held = kept.column(self.together).to_pylist() if self.together else []
+                together = (
+                    [str(row if value is None else value) for value, row in zip(held, rows, strict=True)]
+                    if held
+                    else []
+                )
+                yield Batch(rows, text, spans, {"file": at, "record": number}, together=together)
 
     def _check(self, place: str, schema: pa.Schema) -> None:
         """That a Parquet file has the column, and text in it."""
         import pyarrow as pa
 
-        if self.column not in schema.names:
-            raise SpecError(f"{place} has no column {self.column!r}; {nearest(self.column, schema.names, 'columns')}")
+        for name in filter(None, (self.column, self.together)):
+            if name not in schema.names:
+                raise SpecError(f"{place} has no column {name!r}; {nearest(name, schema.names, 'columns')}")
         kind = schema.field(self.column).type
         if not self.chat and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise SpecError(f"column {self.column!r} of {place} is {kind}, not text")
@@ -128,7 +137,7 @@ class FileSource:
         """Batches of any other format, read record by record."""
         from synthkit.actions.records import Unreadable, records
 
-        wanted = frozenset({self.column, "spans", *([self.tools] if self.tools else [])})
+        wanted = frozenset({self.column, "spans", *filter(None, (self.tools, self.together))})
         waiting = _Waiting(self)
         number = 0
         for number, record in enumerate(records(file, place, wanted), 1):
@@ -179,6 +188,7 @@ class _Waiting:
         self.spans: list[Any] = []
         self.values: list[dict[str, Any]] = []
         self.broken: list[tuple[str, str]] = []
+        self.together: list[str] = []
         self.bytes = 0
 
     def add(self, place: str, fields: Mapping[str, Any]) -> None:
@@ -202,6 +212,9 @@ class _Waiting:
                 return
             self.texts.append(value)
             self.spans.append(spans)
+        if self.source.together:
+            value = fields.get(self.source.together)
+            self.together.append(str(place if value is None else value))
         self.rows.append(place)
 
     def batch(self, cursor: Cursor) -> Batch:
@@ -213,7 +226,7 @@ class _Waiting:
             kind = pa.list_(pa.struct([("role", pa.string()), ("start", pa.int64()), ("end", pa.int64())]))
             spans = pa.array(self.spans, kind)
         texts = pa.array(self.texts, pa.large_string())
-        return Batch(self.rows, texts, spans, cursor, self.broken, self.values)
+        return Batch(self.rows, texts, spans, cursor, self.broken, self.values, self.together)
 
 
 def _are_spans(value: Any) -> bool:
@@ -230,7 +243,7 @@ def _are_spans(value: Any) -> bool:
 def _is_list_of_structs(kind: Any) -> bool:
     import pyarrow as pa
 
-    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_struct(kind.value_type)
+    return bool((pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_struct(kind.value_type))
 
 
 def _column(group: Any, name: str, at: int) -> Any:

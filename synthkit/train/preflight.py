@@ -66,7 +66,7 @@ def _tokenizer(recipe: Recipe) -> Iterator[Finding]:
             True, f"documents end with {recipe.keys.eod}, and the trainer takes the tokenizer's eos_token {end}",
             "leave eod out of the recipe, or set eos_token in the trainer's tokenizer",
         )  # fmt: skip
-    if end in _CHAT_END and not recipe.chat and recipe.keys.tokenizer != "nano":
+    if end in _CHAT_END and not recipe.chat:
         yield Finding(
             False, f"{one.name} is a chat tokenizer: documents end with {end}, which a base model never saw there",
             "continue pre-training with the base model's tokenizer",

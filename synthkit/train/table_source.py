@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+_HELD_BY = "_held_by"
 _FIRST = 256
 """Rows by which the size of a batch is found."""
 
@@ -26,7 +27,7 @@ class TableSource:
 
     def __init__(self, name: str, keys: SourceKeys) -> None:
         """Open it; raises where run, tag, table or column is not there."""
-        from synthkit.core.types import Str
+        from synthkit.core.types import Choice, Int, Str
         from synthkit.core.types.model import bare
 
         self.name = name
@@ -53,6 +54,14 @@ class TableSource:
         if keys.messages is None and not isinstance(bare(self.types[self.column]), Str):
             declared = self.types[self.column]
             raise Missing(f"column {self.column!r} of table {self.table!r} is {declared}, not text", "text")
+        self.together = keys.together
+        if self.together is not None:
+            declared = bare(self.types[self.together]) if self.together in self.types else None
+            if declared is None:
+                told = f"table {self.table!r} has no column {self.together!r}"
+                raise Missing(told, "together", nearest(self.together, self.types, "columns"))
+            if not isinstance(declared, Str | Choice | Int):
+                raise Missing(f"column {self.together!r} is {declared}, and rows are held together by text", "together")
         self.tools = keys.tools
         self.chat = keys.messages is not None
         self.version = self.store.published_version(self.table, self.tag)
@@ -78,23 +87,28 @@ class TableSource:
 
     def batches(self, cursor: Cursor) -> Iterator[Batch]:
         """Rows in the order in which they were published."""
+        import polars as pl
         import pyarrow as pa
 
         at = int(cursor.get("row", 0))
         names = ["_id", self.column, *(["spans"] if self._has_spans() else [])]
         if self.tools:
             names.append(self.tools)
-        frame = self.frame.select(names).slice(at)
+        held_by = [pl.col(self.together).cast(pl.String).alias(_HELD_BY)] if self.together else []
+        frame = self.frame.select(*names, *held_by).slice(at)
         for part in frame.collect_batches(chunk_size=self._rows(), maintain_order=True):
             table = part.to_arrow()
             rows = table.column("_id").to_pylist()
             at += len(rows)
+            held = part[_HELD_BY].to_list() if self.together else []
+            together = [row if value is None else value for value, row in zip(held, rows, strict=True)] if held else []
             if self.chat:
-                yield Batch(rows, pa.array([], pa.large_string()), None, {"row": at}, values=self._values(table))
+                none = pa.array([], pa.large_string())
+                yield Batch(rows, none, None, {"row": at}, values=self._values(table), together=together)
                 continue
             text = table.column(self.column).cast(pa.large_string()).combine_chunks().fill_null("")
             spans = table.column("spans").combine_chunks() if "spans" in names else None
-            yield Batch(rows, text, spans, {"row": at})
+            yield Batch(rows, text, spans, {"row": at}, together=together)
 
     def _has_spans(self) -> bool:
         """Whether there is a column of role spans, as `render` makes it."""

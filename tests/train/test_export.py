@@ -224,6 +224,25 @@ def test_the_mixture_holds(tmp_path: Path, base: Path) -> None:
         assert sorted(whole) == sorted(train)
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_rows_are_held_out_together(tmp_path: Path, base: Path, kind: str) -> None:
+    """Rows of one question are on one side, in both sources."""
+    for name in "ab":
+        rows = [{"text": f"{name}{at} {DOCUMENT}", "q": at % 20} for at in range(100)]
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    sources = "\n".join(
+        f"  {name}: {{path: {tmp_path}/{name}.{kind}, share: 50%, repeat: 9, together: q}}" for name in "ab"
+    )
+    _export(recipe(tmp_path / "r.yaml", base, sources, budget="2K", holdout="30%"), tmp_path / "out")
+    sides: dict[int, set[bool]] = {}
+    for name in "ab":
+        for line in _ledger(tmp_path / "out", name):
+            sides.setdefault((int(line["row"].rsplit(":", 1)[1]) - 1) % 20, set()).add(line["valid"])
+    assert all(len(each) == 1 for each in sides.values()) and len(sides) == 20
+    assert 2 <= sum(True in each for each in sides.values()) <= 10
+
+
 def test_too_few_tokens_are_refused(tmp_path: Path, base: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [{"text": DOCUMENT}] * 20)
     file = recipe(tmp_path / "r.yaml", base, f"  a: {{path: {tmp_path}/a.jsonl, share: 100%, repeat: 2}}", budget="1M")

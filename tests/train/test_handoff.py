@@ -279,3 +279,27 @@ def test_chats_are_measured_by_their_template(tmp_path: Path, base: Path, monkey
     traced = call("trace", "out", lines[0]["id"], "--no-row")
     assert traced.code == 0 and "place      train" in traced.out
     assert call("preflight", str(file), "--out", "out").code == 0
+
+
+def test_runs_of_an_agent_become_chats(work: Path) -> None:
+    """The shipped fine-tuning spec's tables, with their tools and the loss of each message."""
+    assert call("run", "specs/sft_a.yaml", "--quiet").code == 0
+    Path("chats.yaml").write_text(
+        "tokenizer: nano\nsequence: 4Ki\nbudget: 20K\nholdout: 20%\noutputs: [chat]\nsources:\n"
+        "  chats: {run: sft_a, table: stage_1, messages: messages, share: 40%, repeat: 99}\n"
+        "  runs: {run: sft_a, table: stage_2, messages: messages, tools: functions, share: 60%, repeat: 99}\n"
+    )
+    exported = call("export", "chats.yaml")
+    assert exported.code == 0, exported.text
+    lines = [json.loads(line) for line in Path("exports/chats/chat/training.jsonl").read_text().splitlines()]
+    runs = [line for line in lines if line["source"] == "runs"]
+    stored = {row["_id"]: row for row in api.open("runs/sft_a")["stage_2"].collect().to_dicts()}
+    assert runs and {line["id"] for line in runs} <= stored.keys()
+    for line in runs:
+        assert [each["function"]["name"] for each in line["tools"]][:2] == ["search", "visit"]
+        assert [message["loss"] for message in line["messages"]] == [
+            message["role"] == "assistant" for message in line["messages"]
+        ]
+        contents = [message["content"] for message in stored[line["id"]]["messages"]]
+        assert [message["content"] for message in line["messages"]] == contents
+    assert call("preflight", "chats.yaml", "--gpus", "1").code == 0
