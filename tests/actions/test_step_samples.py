@@ -119,7 +119,8 @@ def test_a_failed_report_ends_the_chain_and_a_single_step_gives_none() -> None:
 def test_a_step_that_gave_no_answer_is_not_made_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("replies.py").write_text(
-        "import json\n\nSAID = {'thought': 'I know the answer by now.', 'call': {'final': 'x'}}\n\n\ndef reply(request):\n"
+        "import json\n\nSAID = {'thought': 'I know the answer by now.', 'call': {'final': 'x'}}\n\n\n"
+        "def reply(request):\n"
         "    return json.dumps({'state': 's'} if 'Report so far' in request.messages[0].content else SAID)\n"
     )
     Path("models.yaml").write_text("engines: {e: {scripted: 'replies.py:reply'}}\nmodels: {writer: {engine: e}}\n")
