@@ -1,8 +1,9 @@
 """Measure nano through the shipped specs and the real engine: `python examples/nano/evaluate.py --out /tmp/nano_eval`.
 
-Four parts, each a run directory below `--out`: held-out worlds (`worlds`), the shipped documents (`shipped`), text that
-nobody here wrote (`real`, where SYNTHKIT_REALDATA is set), and errors planted for the judge (`planted`). A part that
-has run is read again, not asked again. `--rows 50` also writes rows drawn by seed, the bad ones with the good.
+Four parts, each a run directory below `--out`: held-out worlds (`worlds`) and the shipped documents (`shipped`), both
+from memory to runs of its own, which in `shipped` are also expanded, as are the shipped runs of others; text that
+nobody here wrote (`real`, where SYNTHKIT_REALDATA is set); errors planted for the judge (`planted`). A part that has
+run is read again, not asked again. `--rows 50` also writes rows drawn by seed, the bad ones with the good.
 """
 
 from __future__ import annotations
