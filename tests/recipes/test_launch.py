@@ -44,7 +44,7 @@ def started(exported: Path, checkpoint: Path, folder: Path, *sets: str) -> subpr
             *flags,
             "--dry-run",
         ],
-        env={**os.environ, "NEMORUN_HOME": str(folder / "home"), "COLUMNS": "1000"},
+        env={**os.environ, "NEMORUN_HOME": str(folder / "home"), "COLUMNS": "6000"},
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
