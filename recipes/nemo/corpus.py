@@ -64,11 +64,11 @@ class Corpus:
         for file in (index, data):
             if not file.is_file():
                 raise LaunchError(f"{file} is missing", "export again: it goes on from what is there")
-        with index.open("rb") as file:
-            if file.read(9) != _MAGIC:
+        with index.open("rb") as header:
+            if header.read(9) != _MAGIC:
                 raise LaunchError(f"{index} is no index of Megatron's")
-            _, dtype, count, _ = struct.unpack("<QBQQ", file.read(25))
-            lengths = file.read(4 * count)
+            _, dtype, count, _ = struct.unpack("<QBQQ", header.read(25))
+            lengths = header.read(4 * count)
         whole = struct.pack("<i", self.sequence) * count
         if dtype != _INT32 or lengths != whole:
             raise LaunchError(f"{index} is not made of packs of {self.sequence} int32 tokens", "export again")

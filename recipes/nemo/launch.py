@@ -23,24 +23,16 @@ from recipes.nemo.train import arguments, planned
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def experiment(plan: Plan, given: argparse.Namespace) -> run.Experiment:
-    """One task on all ranks of all nodes."""
+def task(plan: Plan, given: argparse.Namespace) -> run.Script:
+    """What each rank runs."""
     args = [str(given.settings.resolve()), "--corpus", str(given.corpus.resolve()), "--library", given.library]
     for each in [*given.set, *_absolute(plan)]:
         args += ["--set", each]
-    made = run.Experiment(plan.settings.name)
-    with made:
-        made.add(
-            run.Script(path="recipes.nemo.train", m=True, entrypoint="python", args=args),
-            executor=executor(plan, given),
-            name=plan.settings.name,
-        )
-    return made
+    return run.Script(path="recipes.nemo.train", m=True, entrypoint="python", args=args)
 
 
 def _absolute(plan: Plan) -> list[str]:
-    """Every path as it is from the root: a container works in a folder of its own, where a relative one names
-    nothing."""
+    """Paths from the root: a container works in a folder of its own, where a relative one names nothing."""
     settings = plan.settings
     found = [f"checkpoint={plan.checkpoint.resolve()}", f"output={Path(settings.output).resolve()}"]
     if Path(settings.base).is_dir():  # else a name on the hub
@@ -97,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         plan = planned(given)
-        made = experiment(plan, given)
+        ranks = executor(plan, given)
     except LaunchError as error:
         print(error, file=sys.stderr)
         return 1
@@ -106,15 +98,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{plan.settings.name}: {plan.iterations:,} iterations of {plan.global_batch} x {plan.sequence:,} = "
         f"{plan.iterations * step:,} tokens"
     )
-    with made:
+    with run.Experiment(plan.settings.name) as made:
+        made.add(task(plan, given), executor=ranks, name=plan.settings.name)
         if given.dry_run:
             made.dryrun()
-        else:
-            Path(plan.settings.output).mkdir(parents=True, exist_ok=True)  # a mount must be there
-            made.run(detach=plan.settings.launch.slurm is not None)
-            states = made.status(return_dict=True) or {}
-            return int(any(str(each["status"]) == "FAILED" for each in states.values()))
-    return 0
+            return 0
+        Path(plan.settings.output).mkdir(parents=True, exist_ok=True)  # a mount must be there
+        made.run(detach=plan.settings.launch.slurm is not None)
+        states = made.status(return_dict=True) or {}
+    return int(any(str(each["status"]) == "FAILED" for each in states.values()))
 
 
 if __name__ == "__main__":

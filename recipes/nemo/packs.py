@@ -7,8 +7,7 @@ from typing import Any
 from nemo.collections import llm
 
 
-# type: ignore[misc]  # the library is not installed where types are checked
-class PackDataModule(llm.PreTrainingDataModule):
+class PackDataModule(llm.PreTrainingDataModule):  # type: ignore[misc]  # no library where types are checked
     """Reads exactly one pack a sample; the library has no argument for either of the two.
 
     With the extra token that it reads by default, the last label of a pack is the first token of another, and each

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,42 +27,51 @@ LOCAL = [
 ]
 
 
-def started(exported: Path, checkpoint: Path, folder: Path, *sets: str, dry: bool = True) -> int:
+def started(exported: Path, checkpoint: Path, folder: Path, *sets: str) -> subprocess.CompletedProcess[str]:
+    """The command as it is typed, with --dry-run; NeMo-Run's tunnel reads the standard input."""
     given = [f"base={NANO}", f"checkpoint={checkpoint}", f"output={folder / 'train'}", "schedule.warmup=2", *sets]
     flags = [text for each in given for text in ("--set", each)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["nemo_run.config"], "_NEMORUN_HOME", str(folder / "home"))
-        return launch.main(
-            [str(STAGES / "stage1.yaml"), "--corpus", str(exported), *flags, *(["--dry-run"] if dry else [])]
-        )
+    return subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "recipes.nemo.launch",
+            STAGES / "stage1.yaml",
+            "--corpus",
+            exported,
+            *flags,
+            "--dry-run",
+        ],
+        env={**os.environ, "NEMORUN_HOME": str(folder / "home"), "COLUMNS": "6000"},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
-def test_the_slurm_script(
-    exported: Path,
-    checkpoint: Path,
-    tmp_path: Path,
-    golden: Golden,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("COLUMNS", "1000")
-    assert started(exported, checkpoint, tmp_path, "launch.nodes=4", *SLURM) == 0
-    text = capsys.readouterr().out
+def test_the_slurm_script(exported: Path, checkpoint: Path, tmp_path: Path, golden: Golden) -> None:
+    done = started(exported, checkpoint, tmp_path, "launch.nodes=4", *SLURM)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
     for path, name in ((exported, "CORPUS"), (checkpoint, "CHECKPOINT"), (tmp_path, "FOLDER"), (ROOT, "CHECKOUT")):
         text = text.replace(str(path), name)
     script = text[text.index("#!/bin/bash") :]
     script = re.sub(r"agentic_cpt_stage1_\d{10,}", "agentic_cpt_stage1_ID", script)
     script = re.sub(r"--rdzv-id \d+", "--rdzv-id ID", script)
-    lines = [re.sub(r"\s+launcher\.py:\d+$", "", line).strip() for line in script.splitlines()]
+    lines = [re.sub(r"\s+launcher\.py:\d+$", "", line.rstrip()).strip() for line in script.splitlines()]
     golden("\n".join(lines).strip(), Path(__file__).parent / "golden" / "slurm.txt")
 
 
-def test_on_this_machine(exported: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert started(exported, checkpoint, tmp_path, *LOCAL) == 0
-    text = capsys.readouterr().out
-    assert "20 iterations of 4 x 512 = 40,960 tokens" in text
-    assert "--nproc-per-node" in text
-    assert "recipes.nemo.train" in text
+def test_on_this_machine(exported: Path, checkpoint: Path, tmp_path: Path) -> None:
+    done = started(exported, checkpoint, tmp_path, *LOCAL)
+    assert done.returncode == 0, done.stderr
+    assert "20 iterations of 4 x 512 = 40,960 tokens" in done.stdout
+    assert "--nproc-per-node" in done.stdout
+    assert "recipes.nemo.train" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -75,5 +86,7 @@ def test_on_this_machine(exported: Path, checkpoint: Path, tmp_path: Path, capsy
 def test_what_is_refused_before_a_node_is_asked_for(
     exported: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sets: list[str], said: str
 ) -> None:
-    assert started(exported, checkpoint, tmp_path, *sets) == 1
+    given = [f"base={NANO}", f"checkpoint={checkpoint}", f"output={tmp_path / 'train'}", "schedule.warmup=2", *sets]
+    flags = [text for each in given for text in ("--set", each)]
+    assert launch.main([str(STAGES / "stage1.yaml"), "--corpus", str(exported), *flags]) == 1
     assert said in capsys.readouterr().err
