@@ -13,11 +13,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 import synthkit
 from synthkit import api
+from synthkit.cli import cli
 from synthkit.core.expr.filters import FILTERS
 from tests.cli.conftest import call
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
@@ -53,7 +55,11 @@ def test_blocks_run(page: str, clone: Path) -> None:
 def _command(line: str, where: str, *, checked_only: bool) -> None:
     for part in shlex.split(line, comments=True) and line.split(" && "):
         words = shlex.split(part, comments=True)
-        if words[0] == "synthkit":
+        if words[0] == "synthkit" and checked_only and words[1] in ("export", "preflight"):
+            command = cli.get_command(click.Context(cli), words[1])
+            assert command is not None, where
+            command.make_context(words[1], words[2:])  # raises what is wrong with its arguments
+        elif words[0] == "synthkit":
             arguments = _checked(words[1:]) if checked_only and words[1] == "run" else words[1:]
             done = call(*arguments)
             assert done.code == 0 or (words[1] == "doctor" and done.code == 1), f"{where}\n{done.text}"
