@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import executor, export, http, startup, vllm
+from benchmarks import dedup, executor, export, http, startup, store, vllm
 from benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -20,16 +20,22 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "million": lambda: executor.zero_latency((10_000, 1_000_000)),
     "modelled": executor.modelled,
     "http": http.server,
+    "store": store.tables,
+    "ten-million": lambda: store.tables(10_000_000),
     "export": export.export,
     "vllm": vllm.pairs,
+    "prefixes": vllm.prefixes,
+    "dedup": dedup.dedup,
+    "dedup-million": dedup.million,
 }
-USUAL = ("startup", "executor", "modelled", "http", "export", "vllm")
+USUAL = ("startup", "executor", "modelled", "http", "store", "export", "prefixes", "vllm", "dedup")
 PACKAGES = (
     "synthkit",
     "pylance",
     "polars",
     "pyarrow",
     "pydantic",
+    "numba",
     "tokenizers",
     "gigatoken",
     "aiohttp",

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,23 +42,29 @@ class Process:
     seconds: float
     cpu: float
     peak: int
-    """Bytes of resident memory, the process alone."""
+    """Bytes of resident memory: of the process alone, or with `tree` of its children, too."""
     output: str
 
 
-def run(*arguments: str, env: dict[str, str] | None = None, timeout: float = 900) -> Process:
+def run(
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    timeout: float = 900,
+    python: Path | str = sys.executable,
+    tree: bool = False,
+) -> Process:
     """Run `python ARGUMENTS`; raises with its output where it fails."""
     began = time.monotonic()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
-        [sys.executable, *arguments],
+        [str(python), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, **(env or {})},
     )
     peak = [0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(process.pid, peak, tree), daemon=True)
     watcher.start()
     output, _ = process.communicate(timeout=timeout)
     seconds = time.monotonic() - began
@@ -67,17 +75,31 @@ def run(*arguments: str, env: dict[str, str] | None = None, timeout: float = 900
     return Process(seconds, cpu, peak[0], output)
 
 
-def _watch(pid: int, peak: list[int]) -> None:
-    """The kernel's own high-water mark, read until the process is gone."""
-    status = Path(f"/proc/{pid}/status")
+def _watch(pid: int, peak: list[int], tree: bool) -> None:
+    """The kernel's own high-water marks, read until the process is gone."""
     while True:
         try:
-            for line in status.read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    peak[0] = max(peak[0], int(line.split()[1]) * 1024)
+            peak[0] = max(peak[0], _high(pid) + sum(map(_high, _below(pid) if tree else [])))
         except OSError:
             return
         time.sleep(0.1)
+
+
+def _high(pid: int) -> int:
+    """The most memory a process ever had; OSError where it is gone."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _below(pid: int) -> Iterator[int]:
+    """Processes that a process started, and those that these started."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                yield child
+                yield from _below(child)
 
 
 def documents(path: Path, rows: int, words: int = 60) -> Path:

@@ -1,13 +1,13 @@
 """Tokens a second through synthkit against bare vLLM on the same requests, in interleaved pairs.
 
-Bare vLLM is its async engine fed with all prompts at once; synthkit reads, renders, journals, parses, stores, publishes
-and counts. Both load the model before the clock starts and stop the engine after it ends; prompts, reply schema,
-sampling and seeds are of the same kind.
+A first run of synthkit writes down what it gives to vLLM: prompts as token ids, sampling, schema and seed of every
+request. Bare vLLM is its async engine, loaded with the same arguments and fed with all of these at once; synthkit
+reads, renders, tokenises, journals, parses, stores, publishes and counts. Both load the model before the clock starts
+and stop the engine after it ends.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 import tempfile
@@ -17,69 +17,79 @@ from pathlib import Path
 from benchmarks.measure import SPECS, Figure, documents, run
 
 PAIRS = 7
-ROWS = 256
-TOKENS = 128
+ROWS = 384
+SHARED = 96
+"""Documents that four prompts share each."""
 
 BARE = """
-import asyncio, json, sys, time
-from synthkit.core.engine import Message, Request, Role
+import asyncio, pickle, sys, time
+from synthkit.core.engine import Role
 from synthkit.engines.vllm_config import VllmConfig
+
 async def main():
-    rows = [json.loads(line) for line in open(sys.argv[1])]
-    tokens = int(sys.argv[2])
-    role = Role(engine="nano", temperature=1.0, max_tokens=tokens, extra={"ignore_eos": True})
-    engine = VllmConfig(vllm="nano").build({"writer": role})
+    with open(sys.argv[1], "rb") as file:
+        requests, arguments = pickle.load(file)
+    engine = VllmConfig(vllm="nano", args=arguments).build({"writer": Role(engine="nano")})
     await engine.start()
-    from synthkit.core.types import json_schema, parse_type
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-    schema = json_schema(parse_type({"answer": "str(1..4000)"}))
     inner = engine._replicas[0].engine
-    tokenizer = engine._tokenizer
-    from jinja2 import Template
-    template = Template(open(sys.argv[3]).read().strip())
-    prompts = [tokenizer.apply_chat_template([{"role": "user", "content": template.render(text=r["text"])}],
-               add_generation_prompt=True, tokenize=True, return_dict=False) for r in rows]
-    async def one(number, ids):
-        params = SamplingParams(temperature=1.0, max_tokens=tokens, ignore_eos=True, seed=number,
-                                structured_outputs=StructuredOutputsParams(json=schema),
-                                output_kind=RequestOutputKind.FINAL_ONLY)
-        async for out in inner.generate({"prompt_token_ids": ids}, params, str(number)):
+
+    async def one(number, prompt, params):
+        async for output in inner.generate(prompt, params, str(number)):
             pass
-        return len(out.outputs[0].token_ids)
-    await one(0, prompts[0])
+        return len(output.outputs[0].token_ids), output.num_cached_tokens or 0, len(output.prompt_token_ids)
+
+    await one("first", *requests[0])
     began = time.monotonic()
-    made = sum(await asyncio.gather(*(one(i + 1, p) for i, p in enumerate(prompts))))
-    print("FIGURE", made / (time.monotonic() - began))
+    made, cached, prompt = map(sum, zip(*await asyncio.gather(*(one(n, *each) for n, each in enumerate(requests)))))
+    print("FIGURES", made / (time.monotonic() - began), cached / prompt)
     await engine.close()
+
 if __name__ == "__main__":
     asyncio.run(main())
 """
 
 OURS = """
-import json, sys, time
-from pathlib import Path
+import pickle, random, sys, time
 import synthkit
 from synthkit import api
+from synthkit.engines.vllm import VllmEngine
 from synthkit.execute.engines import EnginePool, Running
-first, ended = [], []
-complete = Running.complete
-async def timed(self, request):
+
+began, ended, requests = [], [], []
+complete, close, generate = Running.complete, EnginePool.close, VllmEngine._generate
+
+async def completing(self, request):
     await self.ready()
-    if not first:
-        first.append(time.monotonic())
+    if not began:
+        began.append(time.monotonic())
     return await complete(self, request)
-Running.complete = timed
-close = EnginePool.close
+
 async def closing(self):
     ended.append(time.monotonic())
     await close(self)
-EnginePool.close = closing
+
+async def generating(self, engine, tokens, params, request):
+    requests.append(({"prompt_token_ids": tokens}, params))
+    return await generate(self, engine, tokens, params, request)
+
+Running.complete, EnginePool.close = completing, closing
+if len(sys.argv) > 4:
+    VllmEngine._generate = generating
+
 def main():
-    graph = api.check(sys.argv[1], sets={"vars.documents": sys.argv[2], "vars.tokens": sys.argv[3]})
-    result = api.run(graph, out=sys.argv[4])
-    made = synthkit.open(sys.argv[4]).usage["completion_tokens"].sum()
-    print("FIGURE", made / (ended[0] - first[0]))
+    spec, documents, out = sys.argv[1:4]
+    graph = api.check(spec, sets={"vars.documents": documents})
+    api.run(graph, out=out)
+    run = synthkit.open(out)
+    rows = sum(1 for _ in open(documents))
+    assert run["answers"].collect().height % rows == 0, "every row is published"
+    usage = run.usage.select("completion_tokens", "cached_tokens", "prompt_tokens").sum().row(0)
+    print("FIGURES", usage[0] / (ended[0] - began[0]), usage[1] / usage[2])
+    if requests:
+        random.Random(1).shuffle(requests)
+        with open(sys.argv[4], "wb") as file:
+            pickle.dump((requests, graph.engines["nano"].args), file)
+
 if __name__ == "__main__":
     main()
 """
@@ -90,29 +100,43 @@ def pairs() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
         source = documents(folder / "documents.jsonl", ROWS)
-        bare_script, our_script = folder / "bare.py", folder / "ours.py"
+        requests, bare_script, our_script = folder / "requests", folder / "bare.py", folder / "ours.py"
         bare_script.write_text(BARE)
         our_script.write_text(OURS)
+        our_command = (str(our_script), str(SPECS / "local.yaml"), str(source))
+        _figures(*our_command, str(folder / "first"), str(requests))
         ours: list[float] = []
         bare: list[float] = []
         for number in range(PAIRS):
-            bare_command = (str(bare_script), str(source), str(TOKENS), str(SPECS / "prompts" / "answer.j2"))
-            out = str(folder / f"run{number}")
-            our_command = (str(our_script), str(SPECS / "local.yaml"), str(source), str(TOKENS), out)
-            both = [(bare, bare_command), (ours, our_command)]
+            both = [
+                (bare, (str(bare_script), str(requests))),
+                (ours, (*our_command, str(folder / f"run{number}"))),
+            ]
             random.Random(number).shuffle(both)
             for figures, command in both:
-                figures.append(_figure(*command))
+                figures.append(_figures(*command)[0])
         ratios = sorted(o / b for o, b in zip(ours, bare, strict=True))
         yield Figure("vLLM through synthkit", statistics.median(ours), "tokens/s", statistics.median(bare), "bare vLLM")
         name = f"  median of {PAIRS} ratios ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         yield Figure(name, statistics.median(ratios), "", aim=">= 0.97")
 
 
-def _figure(*arguments: str) -> float:
+def prefixes() -> Iterator[Figure]:
+    """Prompt tokens that the prefix cache serves: in our order, and with the same requests shuffled."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        source = documents(folder / "documents.jsonl", SHARED, words=250)
+        requests, bare_script, our_script = folder / "requests", folder / "bare.py", folder / "ours.py"
+        bare_script.write_text(BARE)
+        our_script.write_text(OURS)
+        ours = _figures(str(our_script), str(SPECS / "shared.yaml"), str(source), str(folder / "run"), str(requests))
+        shuffled = _figures(str(bare_script), str(requests))
+        yield Figure("prompt tokens from the prefix cache", ours[1], "", shuffled[1], "requests shuffled")
+        yield Figure("  tokens/s of such a run", ours[0], "tokens/s", shuffled[0], "requests shuffled")
+
+
+def _figures(*arguments: str) -> tuple[float, float]:
+    """Tokens a second, and the share of prompt tokens that were cached."""
     output = run(*arguments).output
-    return float(next(line.split()[1] for line in output.splitlines() if line.startswith("FIGURE")))
-
-
-if __name__ == "__main__":
-    print(json.dumps([figure.__dict__ for figure in pairs()], indent=2))
+    words = next(line.split() for line in output.splitlines() if line.startswith("FIGURES"))
+    return float(words[1]), float(words[2])

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import acted
 import chain
 import planted
 import rows
@@ -65,6 +66,22 @@ def run(spec: str, models: Path, out: Path, **sets: object) -> None:
     api.run(shipped("specs") / f"{spec}.yaml", models=str(models), sets=given, out=out / spec)
 
 
+def acting(out: Path, models: Path, sets: dict[str, object]) -> dict[str, str]:
+    """Figures of nano's own runs."""
+    run("trajectories", models, out, **{key: value for key, value in sets.items() if key == "documents"})
+    return acted.rollouts(out)
+
+
+def expanding(out: Path, models: Path) -> dict[str, str]:
+    """Figures of the specs that read runs: those of nano's own, or the shipped runs of others."""
+    own, others = out / "trajectories" / "published" / "runs.lance", out / "others"
+    run("has_expand", models, out, runs=own, toolset="offline_research.yaml", key="null")
+    for spec in ("has_expand", "step_samples", "sft_a", "sft_b", "sft_c"):
+        run(spec, models, others)
+    more = acted.choices(others) | acted.samples(others) | acted.summaries(others)
+    return acted.choices(out) | {f"others.{key}": value for key, value in more.items()}
+
+
 def main() -> None:
     """Run the parts that are asked for and print their figures as JSON."""
     parser = argparse.ArgumentParser()
@@ -97,7 +114,9 @@ def main() -> None:
             figures[part] = chain.memory(out) | chain.planning(out)  # the next run reads it with its own quota
             sets.pop("clusters", None)
             run("fas_reasoning", models, out, **sets)
-            figures[part] |= chain.reasoning(out)
+            figures[part] |= chain.reasoning(out) | acting(out, models, sets)
+            if part == "shipped":
+                figures[part] |= expanding(out, models)
         print(json.dumps({part: figures[part]}, indent=1, ensure_ascii=False), flush=True)
     (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if args.rows:

@@ -13,7 +13,7 @@ import reasoning
 import teacher
 import worlds
 from names import amount, name, syllables, word
-from teacher import STYLES, Example, Question, plan, pool_of, question, shown
+from teacher import STYLES, Example, Question, Tail, plan, pool_of, question, shown
 
 from prompts import chat
 
@@ -120,7 +120,7 @@ def judge_example(rng: Random, *, easy: bool = False) -> Example:
     row = aligned_row(asked, evidence, analysis, call)
     prompts = [chat("en/judge/knowledge_alignment.j2", criterion=c, **row) for c in CRITERIA]
     cut = prompts[0].rindex("Criterion:")
-    tails = tuple((p[cut:], "fail" if c in broken else "pass") for p, c in zip(prompts, CRITERIA, strict=True))
+    tails = tuple(Tail(p[cut:], "fail" if c in broken else "pass") for p, c in zip(prompts, CRITERIA, strict=True))
     return Example("judge", prompts[0][:cut], "", tails)
 
 
@@ -166,7 +166,7 @@ def same_example(rng: Random, *, easy: bool = False) -> Example:
         given = (same if sound else other_answer)(rng, answer, noun)
         prompt = chat("en/judge/same_answer.j2", question=asked.text, answer=answer, given=given)
         cut = prompt.rindex("Given:")
-        tails.append((prompt[cut:], "pass" if sound else "fail"))
+        tails.append(Tail(prompt[cut:], "pass" if sound else "fail"))
     return Example("same", prompt[:cut], "", tuple(tails))
 
 
@@ -202,4 +202,4 @@ def supported_example(rng: Random, *, easy: bool = False) -> Example:
         final=made.final,
     )
     cut = prompt.rindex("Answer:")
-    return Example("supported", prompt[:cut], "", ((prompt[cut:], "pass" if made == sound else "fail"),))
+    return Example("supported", prompt[:cut], "", (Tail(prompt[cut:], "pass" if made == sound else "fail"),))

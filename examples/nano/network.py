@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale to unit RMS."""
-        return F.rms_norm(x, (x.shape[-1],), self.weight, 1e-6)
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), 1e-6)
 
 
 class Layer(nn.Module):
@@ -205,12 +205,19 @@ class Network(nn.Module):
         copier(self.layers[2], (1, 2), numbered=True)
         look_back(self.layers[2], 0, 1, c, d)  # what was expected here, seen from the token after: the judge compares
 
-    def load(self, folder: Path) -> None:
-        """Read weights that `save` wrote."""
+    def load(self, folder: Path, parts: Mapping[int, tuple[int, int]] | None = None) -> None:
+        """Read weights that `save` wrote. Tokens that they lack begin as the first of their `parts` where they are
+
+        predicted, and as the last where they are read.
+        """
         found = load_file(folder / "model.safetensors")
-        self.load_state_dict(
-            {re.sub(r"model\.|self_attn\.|mlp\.", "", key): value.float() for key, value in found.items()}
-        )
+        weights = {re.sub(r"model\.|self_attn\.|mlp\.", "", key): value.float() for key, value in found.items()}
+        for name, of in (("embed_tokens.weight", 1), ("lm_head.weight", 0)):
+            for token in range(len(weights[name]), self.size.vocab):
+                row = weights[name][(parts or {})[token][of]]
+                fresh = row + 0.3 * row.std() * torch.randn(row.shape, generator=torch.Generator().manual_seed(token))
+                weights[name] = torch.cat([weights[name], fresh[None]])
+        self.load_state_dict(weights)
 
     def save(self, folder: Path) -> None:
         """Write the configuration and the weights (bf16) as Qwen3ForCausalLM reads them."""

@@ -55,18 +55,18 @@ def environment() -> Environment:
 
 
 @cache
-def tools() -> list[dict[str, Any]]:
-    """Return the deep-research toolset as the templates see it."""
-    raw = yaml.safe_load((ROOT / "toolsets" / "deep_research.yaml").read_text(encoding="utf-8"))
+def tools(toolset: str) -> list[dict[str, Any]]:
+    """Return a toolset as the templates see it."""
+    raw = yaml.safe_load((ROOT / "toolsets" / f"{toolset}.yaml").read_text(encoding="utf-8"))
     return [
         {"name": key, "description": tool["about"], "parameters": tool["parameters"]}
         for key, tool in raw["tools"].items()
     ]
 
 
-def messages(template: str, **row: object) -> list[tuple[str, str]]:
+def messages(template: str, toolset: str = "deep_research", **row: object) -> list[tuple[str, str]]:
     """Return the (role, text) messages of `template` for one row."""
-    text = environment().get_template(template).render(tools=tools(), **row)
+    text = environment().get_template(template).render(tools=tools(toolset), **row)
     return [
         (part.split("\x01")[0], part.split("\x01")[1].strip())
         for part in text.replace("\x02", "\x00").split("\x00")
@@ -74,7 +74,7 @@ def messages(template: str, **row: object) -> list[tuple[str, str]]:
     ]
 
 
-def chat(template: str, **row: object) -> str:
+def chat(template: str, toolset: str = "deep_research", **row: object) -> str:
     """Return the prompt as the chat template of nano writes it, ready for the reply."""
-    turns = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in messages(template, **row))
+    turns = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in messages(template, toolset, **row))
     return turns + "<|im_start|>assistant\n"

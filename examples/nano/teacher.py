@@ -19,13 +19,22 @@ STYLES = ("factual", "numeric", "multi_hop", "navigation", "survey")
 SCHOLARLY = ("Institute", "Observatory", "Laboratory", "University")
 
 
+class Tail(NamedTuple):
+    """One of several prompts that begin alike: what follows the common part, and the reply."""
+
+    text: str
+    reply: str
+    cut: int | None = None
+    """How many characters of the common part it follows; all of them where it is None."""
+
+
 class Example(NamedTuple):
-    """A chat prompt and its reply; or the common part of several prompts, and the tail and reply of each."""
+    """A chat prompt and its reply; or the common part of several prompts, and their tails."""
 
     task: str
     prompt: str
     reply: str
-    tails: tuple[tuple[str, str], ...] = ()
+    tails: tuple[Tail, ...] = ()
 
 
 class Question(NamedTuple):
@@ -42,7 +51,7 @@ class Question(NamedTuple):
     parts: tuple[tuple[str, str, str], ...]
 
 
-def _usable(s: Sentence) -> bool:
+def usable(s: Sentence) -> bool:
     return 20 <= len(s.statement) <= 400
 
 
@@ -57,7 +66,7 @@ def statements_shown(rng: Random, size: int, *, easy: bool = False) -> tuple[Exa
     claims = [
         {"sentence": i, "entity": s.entity, "aliases": list(s.aliases), "statement": s.statement, "time": s.year}
         for i, s in enumerate(passage.sentences, 1)
-        if _usable(s)
+        if usable(s)
     ][:8]
     published = f"{rng.randint(2019, 2025)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
     sentences = [s.text for s in passage.sentences]
@@ -131,7 +140,7 @@ def pool_of(rng: Random, size: int, *, easy: bool = False) -> list[Sentence]:
     """Return `size` statements on one to three subjects, as sampled from a memory, in any order."""
     found: list[Sentence] = []
     while len(found) < size:
-        found += [s for s in worlds.passage(rng, rng.randint(2, 6), easy=easy, plain=0.75).sentences if _usable(s)]
+        found += [s for s in worlds.passage(rng, rng.randint(2, 6), easy=easy, plain=0.75).sentences if usable(s)]
     found = found[:size]
     if rng.random() < 0.5:
         rng.shuffle(found)
@@ -153,7 +162,9 @@ def question_example(rng: Random, size: int, *, easy: bool = False) -> Example:
     prompts = [chat("en/fas/question.j2", statements=shown(sentences), style=q.style) for q in found]
     cut = prompts[0].rindex("Style:")
     replies = [question_reply(q) for q in found]
-    return Example("question", prompts[0][:cut], "", tuple((p[cut:], r) for p, r in zip(prompts, replies, strict=True)))
+    return Example(
+        "question", prompts[0][:cut], "", tuple(Tail(p[cut:], r) for p, r in zip(prompts, replies, strict=True))
+    )
 
 
 def question_reply(asked: Question) -> str:

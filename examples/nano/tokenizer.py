@@ -18,6 +18,12 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 _JSON = r'\\"|["\]}]*(?:, ?)?\{?"[a-z_]+": ?(?:\["|\[|"|\{)?|["\]}]+'
 _TEXT = r" ?\p{Ll}+|\p{Lu}\p{Ll}+|\p{Lu}|\p{Lo}+|\p{N}|\n+| |[^\s\p{L}\p{N}]|\s"
 
+KEYS = (  # what a grammar forces must be one token: constrained decoding spells the rest in tokens of its own
+    '{"thought":"', '"url":["', '"],"goal":"', '"final":"', '"code":"', '"}}', '"}}}', "visit", "python",
+    '{"alternatives":[', '"]}},{"thought":"', '"}},{"thought":"', '"]}}]}', '"}}]}',
+    '{"call":{', '"]}},{"call":{', '"}},{"call":{', '{"state":"', '{"summaries":["',
+)  # fmt: skip
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
@@ -41,6 +47,27 @@ def train(texts: list[str], size: int = SIZE) -> Tokenizer:
     )
     tokenizer.train_from_iterator(Random(0).sample(texts, len(texts)), trainer)
     return tokenizer
+
+
+def extended(tokenizer: Tokenizer, keys: tuple[str, ...] = KEYS) -> Tokenizer:
+    """Return the tokenizer with a token for each key, behind those it has, by merges of what it made of the key."""
+    for key in keys:
+        state = json.loads(tokenizer.to_str())
+        vocab, merges = state["model"]["vocab"], state["model"]["merges"]
+        left, *rest = tokenizer.encode(key, add_special_tokens=False).tokens
+        for right in rest:
+            merges.append([left, right])
+            left += right
+            vocab.setdefault(left, len(vocab))
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+    return tokenizer
+
+
+def parts(tokenizer: Tokenizer) -> dict[int, tuple[int, int]]:
+    """Return token -> the two tokens it was merged of."""
+    model = json.loads(tokenizer.to_str())["model"]
+    vocab, merges = model["vocab"], model["merges"]
+    return {vocab[left + right]: (vocab[left], vocab[right]) for left, right in merges}
 
 
 def save(tokenizer: Tokenizer, folder: Path, context: int) -> None:

@@ -32,10 +32,10 @@ def build_tokenizer(folder: Path, context: int) -> Tokenizer:
     for _ in range(1200):
         for task in TOKENS:
             item = example(rng, task, 1.0)
-            texts.append(item.prompt[-900:] + item.reply + "".join(t + label for t, label in item.tails))
+            texts.append(item.prompt[-900:] + item.reply + "".join(t.text + t.reply for t in item.tails))
     texts += [example(rng, task, 1.0).prompt for task in TOKENS for _ in range(200)]
     texts += [" " + w for w in WORDS for _ in range(3)] + [w.capitalize() for w in WORDS] + ["pass", "fail"] * 500
-    tok = pieces.train(texts)
+    tok = pieces.extended(pieces.train(texts))
     folder.mkdir(parents=True, exist_ok=True)
     pieces.save(tok, folder, context)
     return tok
@@ -78,7 +78,8 @@ def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace, be
             group["lr"] = rate
         gradients = []
         for batch in source.step(step):
-            loss, right = loss_of(net, batch)
+            with torch.autocast("cpu", dtype=torch.bfloat16):  # a quarter faster, and what the engine runs
+                loss, right = loss_of(net, batch)
             gradients.append(torch.autograd.grad(loss, list(net.parameters())))
             seen += batch.tokens.numel()
             log[batch.task].append((loss.item(), right.item()))
@@ -118,13 +119,13 @@ def main() -> None:
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     if folder := args.resume or args.tokenizer:
-        tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tok = pieces.extended(Tokenizer.from_file(str(folder / "tokenizer.json")))
         pieces.save(tok, args.out, 4096)
     else:
         tok = build_tokenizer(args.out, 4096)
     net = Network(Size(vocab=tok.get_vocab_size()))
     if args.resume:
-        net.load(args.resume)
+        net.load(args.resume, pieces.parts(tok))
     else:
         net.wire(torch.Generator().manual_seed(args.seed), lambda text: tok.encode(text).ids[0])
     net.share_memory()

@@ -34,7 +34,15 @@ _AGENT = ("assistant", "gpt")
 
 
 class AsMessages(RowAction):
-    """Write a trajectory as messages for fine-tuning, with `loss: true` on the agent's turns."""
+    """Write a trajectory as messages for fine-tuning, with `loss: true` on the agent's turns.
+
+    Gives: `messages` (or `into`), each with `loss`, and `functions`, the toolset as OpenAI's `tools`.
+
+    Errors: filtered `not openai` (`not chatml`, ...) where the form cannot hold the run, with the step at fault; failed
+    `summaries do not fit` where their number is not that of the steps.
+
+    Source: the three fine-tuning mixes of AgentFounder (arXiv 2509.13310); the mask is ours.
+    """
 
     verb: ClassVar[str] = "as_messages"
 

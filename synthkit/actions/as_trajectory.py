@@ -26,8 +26,17 @@ class AsTrajectory(RowAction):
     """Read a finished run: each row becomes a question and steps of thought, call and response.
 
     A thought that the run does not hold is none, never invented. Calls made side by side become a step each, in order,
-    the thought on the first. Text beside a call is its thought. What follows the final answer is left out. The names of
-    a ReAct action and of its argument are those of the spec's toolset where it has the tool.
+    the thought on the first. Text beside a call is its thought. An observation after the final answer of ReAct, which
+    tells the verdict, is left out. The names of a ReAct action and of its argument are those of the spec's toolset
+    where it has the tool.
+
+    Gives: `question`, `system`, `steps` of `{thought, call, response}`, `final` (none where no answer was given),
+    `correct`.
+
+    Errors: failed `malformed`, with the message or line at fault; failed `no question`; failed `no verdict` where
+    `correct` gives neither true nor false.
+
+    Source: the trajectories (Q, S, R, J) of AgentFounder; the forms are those of public data.
     """
 
     verb: ClassVar[str] = "as_trajectory"
@@ -38,9 +47,9 @@ class AsTrajectory(RowAction):
     expression over columns."""
     format: Literal["auto", "openai", "chatml", "sharegpt", "sweagent", "react"] = "auto"
     """The form: `openai` (chat messages with `tool_calls`), `chatml` (`<think>`, `<tool_call>`, `<tool_response>`,
-    `<answer>` in messages or text), `sharegpt` (`from` and `value`, with the same tags), `sweagent` (the object of a
-    `.traj` file, its `history` or its `trajectory`), `react` (Thought, Action, Observation). `auto` tells each row's
-    form by its shape."""
+    `<answer>` in messages or text, also calls as `<function=name>`), `sharegpt` (`from` and `value`, with the same
+    tags), `sweagent` (the object of a `.traj` file, its `history` or its `trajectory`), `react` (Thought, Action,
+    Observation, in English or Chinese). `auto` tells each row's form by its shape."""
     question: Expr | None = None
     """The question, where it is not all that the user says first: `messages[1].content | after("User: ")`."""
     correct: Expr | None = None

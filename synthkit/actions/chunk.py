@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
 
 class Chunk(RowAction):
-    """Cut a text into passages at sentence ends; each passage is a row."""
+    """Cut a text into passages at sentence ends; each passage is a row.
+
+    Gives: a row for each passage, in order: `into`, and its `sentences` where a name is given.
+
+    Errors: filtered `no text` where there is no word in it.
+
+    Source: ours, after content-defined chunking (LBFS, Muthitacharoen et al. 2001).
+    """
 
     verb: ClassVar[str] = "chunk"
 

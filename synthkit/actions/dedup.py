@@ -2,39 +2,64 @@
 
 Alike is a Jaccard of shingles at or above `threshold`, found by MinHash and verified exactly; what is alike to a
 duplicate is one too. Statements of different dates or figures are alike and must both stay: `apart` keeps them, and
-`cluster` ties them, so that two values for one claim can be found. 20k statements take 2.5 s on one
-core, with `cluster` 5 s.
+`cluster` ties them, so that two values for one claim can be found. Sketches of texts are kept in Lance beside the run,
+so a text is sketched once, whatever becomes of the run, the other rows or the step's other parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from synthkit.core.action import Column, NewColumn, Scope, TableAction
 from synthkit.core.context import TableContext
-from synthkit.core.ids import Id, canonical
+from synthkit.core.errors import SpecError
 from synthkit.core.outcome import Outcome
 from synthkit.core.sizes import Share
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+    from numpy import bool_, int64
+    from numpy.typing import NDArray
 
-    from synthkit.actions.shingles import Shingles
+    from synthkit.actions.near.duplicates import Duplicates
+    from synthkit.actions.near.rows import Rows
+    from synthkit.actions.near.sketched import Sketched
     from synthkit.core.types import Type
 
-_BATCH = 1024
+_BATCH = 4096
 _WORDS = 5
+
+
+class Against(BaseModel):
+    """A published table whose rows ours must not repeat."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str
+    """A finished run, `name` or `name@tag`; never built."""
+    table: str
+    """Its published table."""
+    column: str | None = None
+    """The text that is compared; the column of the same name as `by` where left out."""
 
 
 class Dedup(TableAction):
     """Of rows with nearly the same text keep the one with the smallest id.
 
-    Memory per row: its declared columns once, 4 bytes a word for the shingles (twice with `cluster`), 512 for the
-    signature and about 300 for the bookkeeping: 1.2 KB for a statement of 20 words.
+    Memory per row: 200 bytes, whatever its text, and 8 for each other text it was compared with and is unlike. On
+    disk, in the run's `artifacts/sketches`, a text takes 700 bytes and 4 a word; twice with `cluster`.
+
+    Gives: the first row of each kind, by id; with `cluster` the id of its cluster.
+
+    Errors: duplicate `duplicate`, with `dup_of` and the similarity.
+
+    Source: MinHash (Broder 1997) finds candidates, their exact Jaccard decides.
     """
 
     verb: ClassVar[str] = "dedup"
@@ -53,6 +78,9 @@ class Dedup(TableAction):
     """Length of a shingle in characters instead."""
     cluster: NewColumn | None = None
     """New column: the id of the first of all rows that are alike when numbers and months are not looked at."""
+    against: list[Against] = Field(default_factory=list)
+    """Tables of other runs: a row that is alike to one of theirs is a duplicate of it, and theirs are never given.
+    They have the columns of `within` and `apart`, too."""
 
     def keeps_id(self) -> bool:
         """A row stays or goes."""
@@ -65,114 +93,146 @@ class Dedup(TableAction):
         return {} if self.cluster is None else {self.cluster: Str()}
 
     def check(self, scope: Scope) -> None:
-        """Settings that exclude each other, and a text that is none."""
-        from synthkit.core.types import Choice, Date, Optional, Str
-
+        """Settings that exclude each other, a text that is none, and tables that lack a column."""
         if self.words is not None and self.chars is not None:
             scope.problem("words and chars exclude each other", ("chars",))
         declared = scope.columns.get(self.by)
-        inner = declared.of if isinstance(declared, Optional) else declared
-        if inner is not None and not isinstance(inner, Str | Choice | Date):
+        if declared is not None and not _is_text(declared):
             scope.problem(f"{self.by!r} must be text, not {declared}", ("by",))
+        for number, each in enumerate(self.against):
+            self._check_against(scope, each, ("against", number))
+
+    def _check_against(self, scope: Scope, other: Against, at: tuple[str | int, ...]) -> None:
+        there = scope.published(other.table, spec=None, run=other.run, with_vars={}, at=at)
+        if not there:
+            return
+        has = f"it has: {', '.join(there)}"
+        text = other.column or self.by
+        if text not in there:
+            scope.problem(f"{other.table!r} of {other.run!r} has no column {text!r}", at, f"write column: ...; {has}")
+        elif not _is_text(there[text]):
+            scope.problem(f"{text!r} of {other.run!r} must be text, not {there[text]}", at)
+        for name in self._aside:
+            if name not in there:
+                scope.problem(f"{other.table!r} of {other.run!r} has no column {name!r}, which decides here", at, has)
+            elif name in scope.columns and str(there[name]) != str(scope.columns[name]):
+                told = f"{name!r} is {there[name]} in {other.run!r} and {scope.columns[name]} here"
+                scope.problem(f"{told}, so no two values would be equal", at)
+
+    @property
+    def _aside(self) -> list[str]:
+        """Columns beside the text that decide."""
+        return [*([self.within] if self.within else []), *self.apart]
 
     async def table(self, scan: pl.LazyFrame, ctx: TableContext) -> AsyncIterator[pa.RecordBatch]:
-        """The kept rows by id; every other row is a duplicate of one of them."""
-        columns = dict.fromkeys(["_id", self.by, *([self.within] if self.within else []), *self.apart])
-        frame = scan.select(list(columns)).collect().sort("_id")
-        ids: list[Id] = frame["_id"].to_list()
-        texts = [text or "" for text in frame[self.by].to_list()]
-        groups = _numbered(frame, [self.within] if self.within else [])
-        apart = _numbered(frame, self.apart)
-        exact = [self._shingles(text, figures=True) for text in texts]
-        same = Sets(len(ids))
-        alike = same
-        loose = exact
-        if self.cluster is not None:
-            alike, loose = Sets(len(ids)), [self._shingles(text, figures=False) for text in texts]
-        for first, second in self._candidates(exact, loose, groups, apart):
-            done = same.joined(first, second) or apart[first] != apart[second]
-            if done and alike.joined(first, second):
-                continue
-            if self.cluster is not None and self._alike(loose[first], loose[second]):
-                alike.join(first, second)
-            if not done and self._alike(exact[first], exact[second]):
-                same.join(first, second)
-                alike.join(first, second)
-        self._drop(ids, exact, same, ctx)
-        kept = [at for at in range(len(ids)) if same.first(at) == at]
-        for start in range(0, len(kept), _BATCH):
-            yield ctx.batch([self._row(ids, at, alike) for at in kept[start : start + _BATCH]])
+        """The kept rows by id; every other row is a duplicate of one of them, or of one of another table."""
+        import pyarrow as pa
 
-    def _shingles(self, text: str, *, figures: bool) -> Shingles:
-        from synthkit.actions.shingles import shingles, tokens
+        from synthkit.actions.near.rows import id_strings
 
-        words = tokens(text, figures=figures)
-        if self.chars is not None:
-            return shingles(list(" ".join(words)), self.chars)
-        return shingles(words, self.words or _WORDS)
+        if any(_run(each, ctx).resolve() == ctx.store.path.resolve() for each in self.against):
+            raise SpecError("dedup against the run itself: each of its rows would be a duplicate of its own")
+        schema = ctx.batch([]).schema
+        with ExitStack() as stack:
+            kinds = [stack.enter_context(each) for each in self._sketched(ctx)]
+            rows, tables = self._rows(scan, ctx, kinds)
+            found = self._duplicates(rows, len(tables), kinds)
+            same, alike = found.firsts()
+            kept = same == _numbers(rows)
+            kept[: len(tables)] = False
+            self._drop(rows, tables, same, kept, found, ctx)
+        at = kept.nonzero()[0]
+        for start in range(0, len(at), _BATCH):
+            part = at[start : start + _BATCH]
+            ids = id_strings(rows.ids[part])
+            columns = {
+                "_id": ids,
+                "_parents": pa.ListArray.from_arrays(pa.array(range(len(part) + 1), pa.int32()), ids),
+            }
+            if self.cluster is not None:
+                columns[self.cluster] = id_strings(rows.ids[alike[part]])
+            yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
-    def _candidates(
-        self, exact: list[Shingles], loose: list[Shingles], groups: list[int], apart: list[int]
-    ) -> Iterator[tuple[int, int]]:
-        """Pairs worth verifying; exact copies are paired with the first of their kind and then left out."""
-        from synthkit.actions.shingles import candidates
+    def _sketched(self, ctx: TableContext) -> Iterator[Sketched]:
+        """The kinds of sketch that are needed: exact, and with `cluster` one that does not look at figures."""
+        from synthkit.actions.near.bands import bands
+        from synthkit.actions.near.sketched import Sketched
+        from synthkit.actions.near.sketcher import Shingling
 
-        first: dict[tuple[int, int, bytes], int] = {}
-        rows: list[int] = []
-        for row, each in enumerate(exact):
-            known = first.setdefault((groups[row], apart[row], each.tobytes()), row)
-            if known == row:
-                rows.append(row)
-            else:
-                yield known, row
-        for one, other in candidates([loose[row] for row in rows], [groups[row] for row in rows], self.threshold):
-            yield rows[one], rows[other]
+        size = self.chars or self.words or _WORDS
+        folder = ctx.store.artifact(_FOLDER)
+        beside = dict.fromkeys(_run(each, ctx) / "artifacts" / _FOLDER for each in self.against)
+        for figures in (True, False)[: 1 if self.cluster is None else 2]:
+            shingling = Shingling(size, characters=self.chars is not None, figures=figures)
+            yield Sketched(folder, shingling, bands(self.threshold), [each for each in beside if each != folder])
 
-    def _alike(self, first: Shingles, second: Shingles) -> bool:
-        from synthkit.actions.shingles import jaccard
+    def _rows(self, scan: pl.LazyFrame, ctx: TableContext, kinds: list[Sketched]) -> tuple[Rows, NDArray[int64]]:
+        """All rows in order, and for those of other tables which it is; what was not sketched before is now."""
+        from synthkit.actions.near.rows import in_order, read_rows
 
-        return jaccard(first, second) >= self.threshold
+        within = [self.within] if self.within else []
+        others = [
+            read_rows(ctx.read_run(each.run, each.table), each.column or self.by, within, self.apart, kinds)
+            for each in self.against
+        ]
+        ours = read_rows(scan, self.by, within, self.apart, kinds)
+        for each in kinds:
+            each.finish()
+        return in_order(ours, others)
 
-    def _drop(self, ids: list[Id], exact: list[Shingles], same: Sets, ctx: TableContext) -> None:
-        """Account for the duplicates, each with the row it repeats and how alike the two are."""
-        from synthkit.actions.shingles import jaccard
+    def _duplicates(self, rows: Rows, before: int, kinds: list[Sketched]) -> Duplicates:
+        from synthkit.actions.near.bands import bands
+        from synthkit.actions.near.duplicates import Duplicates
 
-        gone = [at for at in range(len(ids)) if same.first(at) != at]
-        pairs = [(at, same.first(at)) for at in gone]
-        details = ({"dup_of": ids[kept], "similarity": round(jaccard(exact[at], exact[kept]), 4)} for at, kept in pairs)
-        ctx.drop([ids[at] for at in gone], Outcome.DUPLICATE, "duplicate", details)
+        found = Duplicates(rows, before, kinds[0], kinds[-1], self.threshold)
+        found.find(bands(self.threshold)[0])
+        return found
 
-    def _row(self, ids: list[Id], at: int, alike: Sets) -> dict[str, Any]:
-        cluster = {} if self.cluster is None else {self.cluster: ids[alike.first(at)]}
-        return {"_id": ids[at], "_parents": [ids[at]], **cluster}
+    def _drop(
+        self,
+        rows: Rows,
+        tables: NDArray[int64],
+        same: NDArray[int64],
+        kept: NDArray[bool_],
+        found: Duplicates,
+        ctx: TableContext,
+    ) -> None:
+        """Account for the duplicates, each with the row it repeats, how alike the two are, and whose it is."""
+        import numpy as np
 
+        from synthkit.actions.near.rows import id_strings
 
-class Sets:
-    """Disjoint sets of the numbers below `size`; each is known by its smallest member."""
-
-    def __init__(self, size: int) -> None:
-        """Every number is its own set."""
-        self._parent = list(range(size))
-
-    def first(self, member: int) -> int:
-        """The smallest member of the set."""
-        parent = self._parent
-        while parent[member] != member:
-            parent[member] = member = parent[parent[member]]
-        return member
-
-    def joined(self, one: int, other: int) -> bool:
-        """Whether both are in one set."""
-        return self.first(one) == self.first(other)
-
-    def join(self, one: int, other: int) -> None:
-        """Make one set of two."""
-        one, other = sorted((self.first(one), self.first(other)))
-        self._parent[other] = one
+        gone = np.flatnonzero(~kept[len(tables) :]) + len(tables)
+        likeness = found.similarities(gone, same[gone]).tolist()
+        for start in range(0, len(gone), _BATCH):
+            part = gone[start : start + _BATCH]
+            ids, firsts = (id_strings(rows.ids[each]).to_pylist() for each in (part, same[part]))
+            details: list[dict[str, Any]] = []
+            for row, first, share in zip(same[part].tolist(), firsts, likeness[start : start + _BATCH], strict=True):
+                other = self.against[tables[row]] if row < len(tables) else None
+                where = {"run": other.run, "table": other.table} if other else {}
+                details.append({"dup_of": first, "similarity": round(share, 4), **where})
+            ctx.drop(ids, Outcome.DUPLICATE, "duplicate", details)
 
 
-def _numbered(frame: pl.DataFrame, columns: Iterable[str]) -> list[int]:
-    """A number for each row, the same where the values of all `columns` are."""
-    parts = [frame[name].to_list() for name in columns]
-    numbers: dict[bytes, int] = {}
-    return [numbers.setdefault(canonical([part[at] for part in parts]), len(numbers)) for at in range(frame.height)]
+_FOLDER = "sketches"
+
+
+def _is_text(declared: Type) -> bool:
+    from synthkit.core.types import Choice, Date, Optional, Str
+
+    inner = declared.of if isinstance(declared, Optional) else declared
+    return isinstance(inner, Str | Choice | Date)
+
+
+def _run(other: Against, ctx: TableContext) -> Path:
+    """The folder of a run: beside this one, or a path."""
+    name = other.run.partition("@")[0]
+    beside = ctx.store.path.parent / name
+    return beside if beside.exists() else Path(name)
+
+
+def _numbers(rows: Rows) -> NDArray[int64]:
+    import numpy as np
+
+    return np.arange(len(rows), dtype=np.int64)

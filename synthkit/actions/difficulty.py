@@ -23,7 +23,14 @@ REPLY = {"thought": "str", "answer": "str(1..)"}
 
 
 class Difficulty(RowAction):
-    """Let a model answer each question several times, and keep how often it was wrong."""
+    """Let a model answer each question several times, and keep how often it was wrong.
+
+    Gives: `attempts`, the answers that could be read; `difficulty`, the share of `n` that was not right.
+
+    Errors: an attempt that cannot be read is a reject of its own and counts as wrong; a row without any attempt fails.
+
+    Source: solver pass rate, as AgentFrontier calibrates its data.
+    """
 
     verb: ClassVar[str] = "difficulty"
     gives: ClassVar[dict[str, str]] = {"attempts": "[str]", "difficulty": "float(0..1)"}

@@ -34,6 +34,14 @@ class ExpandActions(RowAction):
 
     Alternatives that are no valid call are asked for again; those that do what the real step or another one does are
     left out. `variety` is the mean distance of two options (0..1): half is the tool, half the words of the arguments.
+
+    Gives: `options` in the order they are shown, `chosen` (the number of the real one), `variety`, `repeats`
+    (alternatives left out as the same), `past_shortened` (its responses that were cut).
+
+    Errors: filtered `the real call is not valid`, `too few alternatives`, `context too long`; a reply that cannot be
+    read fails the step.
+
+    Source: step-level scaling of higher-order action synthesis (AgentFounder, arXiv 2509.13310); the checks are ours.
     """
 
     verb: ClassVar[str] = "expand_actions"
@@ -42,7 +50,7 @@ class ExpandActions(RowAction):
         "chosen": "ref(options)",
         "variety": "float(0..1)",
         "repeats": "int(0..)",
-        "shortened": "int(0..)",
+        "past_shortened": "int(0..)",
     }
 
     model: Model
@@ -68,7 +76,7 @@ class ExpandActions(RowAction):
     """Most tokens of the prompt, by the spec's tokenizer; left out, the engine's refusal is the limit."""
     overflow: Literal["shorten_oldest_responses", "reject"] = "shorten_oldest_responses"
     """Beyond the window: responses are cut to their first 240 characters, the oldest first, until it fits, and
-    `shortened` says how many were; or the step is set aside, as it also is where that does not help."""
+    `past_shortened` says how many; or the step is set aside, as it also is where that does not help."""
     reject_rate: Share = 0.5
     """Share of failed rows, after 100, at which the run stops."""
 
@@ -140,7 +148,7 @@ class ExpandActions(RowAction):
             "chosen": str(order.index(0) + 1),
             "variety": variety([option["call"] for option in options]),
             "repeats": len(reply.alternatives) + 1 - len(options),
-            "shortened": cut,
+            "past_shortened": cut,
         }
 
     def _options(

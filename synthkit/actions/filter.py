@@ -17,7 +17,14 @@ from synthkit.core.row import Child, Row
 
 
 class Filter(RowAction):
-    """Keep the rows for which all expressions are true; the first false one names the reject."""
+    """Keep the rows for which all expressions are true; the first false one names the reject.
+
+    Gives: the row as it is.
+
+    Errors: filtered `not NAME`, the first name whose expression is false.
+
+    Source: ours.
+    """
 
     verb: ClassVar[str] = "filter"
     shorthand: ClassVar[str | None] = "where"

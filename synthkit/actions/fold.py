@@ -35,6 +35,14 @@ class Fold(TableAction):
     """Put the rows of an unrolled list together again, with columns that were added to them.
 
     Memory: the columns of `add` once, as Arrow; 500 bytes of ids for each row of `unrolled`; and the lists under way.
+
+    Gives: `into`, the list again, its items with the columns of `add`; the id and the columns are those of the row that
+    was unrolled.
+
+    Errors: filtered `fewer than N` and `items missing`; duplicate `same item`; unused `of no list` where a conditional
+    `unroll` let the row pass.
+
+    Source: merges the steps of a run again, as higher-order action synthesis does (AgentFounder).
     """
 
     verb: ClassVar[str] = "fold"

@@ -28,7 +28,16 @@ Scalar = bool | int | float | str
 
 
 class Generate(RowAction):
-    """Ask a model about each row; the fields of its reply become columns."""
+    """Ask a model about each row; the fields of its reply become columns.
+
+    Gives: a row for each combination of `each`, each sample, and each item where a list is exploded: the names of
+    `each` and the fields of `out`.
+
+    Errors: a reply that is not of its type fails the sample, after `reask` attempts; filtered `no LIST` where all
+    exploded lists are empty.
+
+    Source: ours.
+    """
 
     verb: ClassVar[str] = "generate"
 

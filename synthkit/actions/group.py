@@ -34,6 +34,12 @@ class Group(TableAction):
 
     Memory: the declared columns as Arrow, once more while they are sorted, plus 40 bytes a row: about twice the bytes
     of the text, 0.5 KB for a statement. Groups are then made one after another.
+
+    Gives: `by`, the columns of `carry`, and a list for each name of `collect`.
+
+    Errors: filtered `no KEY` where a key is absent; `group too small` and `group too large`.
+
+    Source: one row an entity is AgentFounder's open-world memory; the verb is ours.
     """
 
     verb: ClassVar[str] = "group"

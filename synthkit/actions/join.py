@@ -31,6 +31,12 @@ class Join(TableAction):
 
     Memory: the other step's rows as Python values (about 1 KB and their text each), 130 bytes for each input row's id
     and key. Rows of the other step that match none are not part of this step's account.
+
+    Gives: a row for each pair, with the other step's columns.
+
+    Errors: unused `unmatched` (`how: inner`).
+
+    Source: ours.
     """
 
     verb: ClassVar[str] = "join"

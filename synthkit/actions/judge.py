@@ -30,7 +30,15 @@ _WORDS = frozenset({"true", "false", "none", "not", "and", "or", "in", "is", "if
 
 
 class Judge(RowAction):
-    """Let a model judge each row by a rubric; rows that fail what `keep` demands are set aside with their scores."""
+    """Let a model judge each row by a rubric; rows that fail what `keep` demands are set aside with their scores.
+
+    Gives: one column named after the step: of each criterion the probability of its first label, with votes also their
+    `reasons`.
+
+    Errors: filtered `not NAME`, with all scores; a judgement that cannot be read fails the row.
+
+    Source: AgentFounder's filters by a judge; scores by log-probability after G-Eval (arXiv 2303.16634).
+    """
 
     verb: ClassVar[str] = "judge"
 

@@ -32,7 +32,14 @@ class Typed(BaseModel):
 
 
 class Let(RowAction):
-    """Add columns computed from the others."""
+    """Add columns computed from the others.
+
+    Gives: the new columns.
+
+    Errors: failed `NAME is not of its type`, where a type is declared.
+
+    Source: ours.
+    """
 
     verb: ClassVar[str] = "let"
     shorthand: ClassVar[str | None] = "columns"

@@ -34,7 +34,15 @@ _SMALL = 32 * 2**20
 
 
 class Read(SourceAction):
-    """Read rows: `path` for data files, `spec` for a table that another spec makes, `run` for one that is finished."""
+    """Read rows: `path` for data files, `spec` for a table that another spec makes, `run` for one that is finished.
+
+    Gives: the declared `columns`, or those of the published table.
+
+    Errors: failed `broken JSON`, `not an object`, `broken row`, `invalid UTF-8`, `unreadable file`, `missing column`,
+    `wrong type`, `no key`; duplicate `duplicate key` and `same content`; each with file and line.
+
+    Source: ours.
+    """
 
     verb: ClassVar[str] = "read"
 
@@ -121,6 +129,8 @@ class Read(SourceAction):
         found: dict[str, Path] = {}
         for pattern in [self.path] if isinstance(self.path, str) else self.path or []:
             matched = dict(_match(pattern))
+            if not matched and Path(pattern).is_dir():
+                raise SpecError(f"{pattern!r} is a folder; name the files in it, as in {pattern.rstrip('/')}/*.jsonl")
             if not matched:
                 kind = "that ships with synthkit " if pattern.startswith(_SHIPPED) else ""
                 raise SpecError(

@@ -118,12 +118,21 @@ def _json(path: Path, place: str, columns: frozenset[str]) -> Iterator[Record]:
 
 
 def _csv(path: Path, place: str, columns: frozenset[str], delimiter: str = ",") -> Iterator[Record]:
-    """A header line, then one record a row; cells are text."""
+    """A header line, then one record a row; cells are text. A quote that is never closed takes the rest of the file."""
     with _open(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="") as stream:
         csv.field_size_limit(2**31 - 1)  # the interpreter's default cuts documents at 128 KiB
-        rows = csv.reader(stream, delimiter=delimiter)
+        rows = csv.reader(stream, delimiter=delimiter, strict=True)
         header = next(rows, [])
-        for cells in rows:
+        while True:
+            begins = rows.line_num + 1
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                broken = Unreadable("broken row", f"{error}, in the row that begins in line {begins}")
+                yield Record(f"{place}:{rows.line_num}", broken, cells=True)
+                continue
             if cells:
                 yield Record(f"{place}:{rows.line_num}", _cells(header, cells), cells=True)
 

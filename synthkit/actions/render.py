@@ -15,7 +15,14 @@ from synthkit.core.row import Child, Row
 
 
 class Render(RowAction):
-    """Write each row as text by a template, with its role spans and its length in tokens."""
+    """Write each row as text by a template, with its role spans and its length in tokens.
+
+    Gives: `text`; `spans`, the parts of it by role, `start` and `end` in characters; `tokens`, by the spec's tokenizer.
+
+    Errors: failed `prompt cannot be rendered`.
+
+    Source: plain next-token text, as AgentFounder trains on; spans are ours, for a trainer's mask.
+    """
 
     verb: ClassVar[str] = "render"
     gives: ClassVar[Any] = {

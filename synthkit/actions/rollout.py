@@ -37,7 +37,17 @@ ERRORS: Mapping[str, str] = {
 
 
 class Rollout(RowAction):
-    """Run a model as an agent: thought, call, response, and again, until it answers. Gives a trajectory."""
+    """Run a model as an agent: thought, call, response, and again, until it answers. Gives a trajectory.
+
+    Gives: `steps` of `{thought, call, response}`; `final`, none without an answer; `turns`; `ended` by `answer`,
+    `limit` or `window`; `injected`, numbers of the steps with an error put in; `shortened`, responses the agent saw
+    cut.
+
+    Errors: failed `too long` where not even the first turn fits; a turn that cannot be read fails its rollout. What a
+    tool cannot do is a response, `Error: ...`.
+
+    Source: ReAct (arXiv 2210.03629) in an offline world as of OpenResearcher; injected errors after Step-DeepResearch.
+    """
 
     verb: ClassVar[str] = "rollout"
     gives: ClassVar[dict[str, str]] = {

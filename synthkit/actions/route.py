@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 
 class Route(RowAction):
-    """Send each row into the first range that its measure fits; the rest is set aside."""
+    """Send each row into the first range that its measure fits; the rest is set aside.
+
+    Gives: `column`, the name of the range; `from: step.name` takes its rows.
+
+    Errors: filtered `fits no range`, with the measure; in a branch, unused `in NAME` for rows of another.
+
+    Source: AgentFounder's two stages of 32K and 128K.
+    """
 
     verb: ClassVar[str] = "route"
 

@@ -37,6 +37,12 @@ class SampleEntities(TableAction):
 
     Memory: the statements as Python values, about 0.7 KB each (7 KB for an entity of ten), and 100 bytes for each pair
     of entities that occur together.
+
+    Gives: a row for each cluster: `entities`, `statements` (of the fields that there are), `sampler`.
+
+    Errors: unused `not sampled` for entities that are in no cluster.
+
+    Source: AgentFounder samples entities and clusters of them; the samplers are ours.
     """
 
     verb: ClassVar[str] = "sample_entities"

@@ -23,7 +23,15 @@ _PROVIDED = frozenset({"state", "call", "response", "length"})
 
 
 class SummariseState(RowAction):
-    """Make a turn of each step but the last: the report so far, a call, its response; the new report, the next step."""
+    """Make a turn of each step but the last: the report so far, a call, its response; the new report, the next step.
+
+    Gives: a row for each turn: `k`, `state` (the report before), `seen` (`{call, response}`), `next_state`, and the
+    next step's `thought` and `call`.
+
+    Errors: filtered `one step only`; a report that cannot be read ends the turns of its run.
+
+    Source: context management of the Tongyi DeepResearch report (arXiv 2510.24701).
+    """
 
     verb: ClassVar[str] = "summarise_state"
     gives: ClassVar[Any] = {

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 class Unroll(RowAction):
-    """Make a row of each item of a list; `fold` puts the list together again."""
+    """Make a row of each item of a list; `fold` puts the list together again.
+
+    Gives: a row for each item: `item`, `past`, `index`.
+
+    Errors: filtered `no items`.
+
+    Source: steps of a run one by one, as higher-order action synthesis needs them (AgentFounder).
+    """
 
     verb: ClassVar[str] = "unroll"
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from math import exp, log
 from typing import Any
+
+import orjson
 
 from synthkit.core.engine import Constraint, Request, Sample, Usage
 from synthkit.core.errors import RequestRefused
@@ -82,7 +85,7 @@ def _constraint(constraint: Constraint, structured: Structured) -> dict[str, Any
         return {"structured_outputs": {kind: list(value) if kind == "choice" else value}}
     if kind == "json":
         # Servers that honour `strict` refuse a schema with open objects or optional properties.
-        schema = {"name": "reply", "schema": value, "strict": _strict(value)}
+        schema = {"name": "reply", "schema": value, "strict": _strict(orjson.dumps(value))}
         return {"response_format": {"type": "json_schema", "json_schema": schema}}
     if structured == "sglang":
         if kind == "choice":
@@ -91,10 +94,18 @@ def _constraint(constraint: Constraint, structured: Structured) -> dict[str, Any
     raise RequestRefused(f"this server takes only JSON Schemas; a {kind} needs `structured: vllm` or `sglang`")
 
 
-def _strict(schema: Any) -> bool:
-    """Whether every object is closed and requires all it has: what `strict` means in the OpenAI API."""
+@lru_cache(maxsize=256)
+def _strict(schema: bytes) -> bool:
+    """Whether every object is closed and requires all it has: what `strict` means in the OpenAI API.
+
+    By its text, because one schema comes with thousands of requests: walking it was a fifth of what a request costs.
+    """
+    return _closed(orjson.loads(schema))
+
+
+def _closed(schema: Any) -> bool:
     if isinstance(schema, list):
-        return all(_strict(item) for item in schema)
+        return all(_closed(item) for item in schema)
     if not isinstance(schema, Mapping):
         return True
     properties = schema.get("properties")
@@ -104,7 +115,7 @@ def _strict(schema: Any) -> bool:
         or set(properties) != set(schema.get("required", ()))
     ):
         return False
-    return all(_strict(value) for key, value in schema.items() if key not in ("enum", "const", "default"))
+    return all(_closed(value) for key, value in schema.items() if key not in ("enum", "const", "default"))
 
 
 def read(request: Request, payload: Any) -> Answer:
@@ -167,8 +178,6 @@ def _labelled(labels: tuple[str, ...], choice: Mapping[str, Any]) -> Sample:
 
 def message_of(text: str) -> str:
     """What an error body says, in one line."""
-    import orjson
-
     try:
         told = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -34,9 +34,13 @@ async def aside(control: Control, function: Callable[P, T], *args: P.args, **kwa
             done.set_exception(error)
 
     def work() -> None:
-        result, failed = [], None
+        result: list[T] = []
+        failed: BaseException | None = None
         try:
             result.append(function(*args, **kwargs))
+        except StopIteration as error:  # no future takes it: who waits would wait for ever
+            failed = RuntimeError("an iterator ended where a value was expected")
+            failed.__cause__ = error
         except BaseException as error:
             failed = error
         with suppress(RuntimeError):  # the loop is closed: nobody waits

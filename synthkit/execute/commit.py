@@ -17,7 +17,7 @@ from synthkit.execute.runtime import NodeRuntime
 from synthkit.execute.visit import Visit
 
 BATCH = 1000
-BACKLOG = 20_000
+BACKLOG = 5_000
 SECONDS = 0.5
 
 

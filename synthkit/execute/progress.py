@@ -123,7 +123,7 @@ class Progress:
         for name, figures in lines:
             cells = [_cell(figures, each) for each in columns] if figures else []
             table.add_row(Text(name, style="" if figures else "bold"), *cells)
-        state = Text(f"{self._clock()}  {self._state()}", no_wrap=True, overflow="ellipsis")
+        state = Text(f"{self._clock()}  {self._state()}")  # two lines at 80 columns: the time left stands at its end
         return Group(table, state)
 
     def _state(self) -> str:

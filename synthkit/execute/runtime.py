@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from synthkit.core.errors import EngineError
+from synthkit.core.errors import SpecError
 from synthkit.core.expr import compile_expression
 from synthkit.core.ids import Id, digest
 from synthkit.core.row import Row
@@ -88,7 +88,7 @@ class RunScope:
         """Tokens of `text` by the spec's tokenizer."""
         if self._count is None:
             if not self.graph.tokenizer:
-                raise EngineError("no tokenizer is set; add `tokenizer:` to the spec or the models file")
+                raise SpecError("no tokenizer is set to count tokens; add `tokenizer:` to the spec or the models file")
             self._count = load_tokenizer(self.graph.tokenizer)
         return self._count(text)
 

@@ -45,7 +45,8 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
         mark = digest([stamp, limit]) if stamp is not None else None
     else:
         mark = await aside(scope.control, _digest, runtime)
-    if mark is not None and known.get("fingerprint") == node.fingerprint and known.get("input") == mark:
+    made_of_it = mark is not None and known.get("fingerprint") == node.fingerprint and known.get("input") == mark
+    if made_of_it and known.get("rows") == runtime.table.count():  # who removes a damaged table wants it made anew
         runtime.figures.rows_out = runtime.figures.reused = runtime.table.count()
         return
     if node.kind == "source":
@@ -62,7 +63,8 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
         scope.store.save()  # or, after a kill, an input that comes back to its old digest would reuse other rows
     await _replace(runtime, batches, ctx.rejects, mark or "")
     partial = limit is not None or any(steps.get(name, {}).get("partial") for name in node.parents)
-    steps[node.name] = {"fingerprint": node.fingerprint, "input": mark, "partial": partial}
+    rows = runtime.table.count()
+    steps[node.name] = {"fingerprint": node.fingerprint, "input": mark, "partial": partial, "rows": rows}
     if stamp is not None:
         steps[node.name]["read"] = stamp
     scope.store.save()

@@ -2,7 +2,8 @@
 
 A quota is decided anew in each run, and rows are asked before anyone knows whether their turn will come: at most the
 engines' windows, but that is not nothing. So a finished level leaves a mark in `run.json`: its fingerprints, the
-order-free digest of its input, and the attempts that `retry` raised. One pass over the input, 20 us a row, compares it.
+order-free digest of its input, and the attempts that `retry` raised; with it, the rows each step has. One pass over
+the input, 20 us a row, compares it.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ async def level_mark(scope: RunScope, runtimes: Sequence[NodeRuntime]) -> Id | N
 
 
 def is_done(scope: RunScope, runtimes: Sequence[NodeRuntime], mark: Id) -> bool:
-    """Whether every step of the level finished under this mark."""
+    """Whether every step of the level finished under this mark, and its rows are still there."""
     steps = _steps(scope)
-    return all(steps.get(runtime.name, {}).get(KEY) == mark for runtime in runtimes)
+    return all(
+        steps.get(runtime.name, {}).get(KEY) == mark
+        and steps[runtime.name].get("rows") == scope.store.table(runtime.name).count()
+        for runtime in runtimes
+    )
 
 
 def begin(scope: RunScope, runtimes: Sequence[NodeRuntime]) -> None:
@@ -41,7 +46,8 @@ def begin(scope: RunScope, runtimes: Sequence[NodeRuntime]) -> None:
 def finish(scope: RunScope, runtimes: Sequence[NodeRuntime], mark: Id) -> None:
     """Leave the mark, if every row was decided."""
     if not any(runtime.figures.pending for runtime in runtimes):
-        _steps(scope).update({runtime.name: {KEY: mark} for runtime in runtimes})
+        rows = {runtime.name: scope.store.table(runtime.name).count() for runtime in runtimes}
+        _steps(scope).update({name: {KEY: mark, "rows": count} for name, count in rows.items()})
         scope.store.save()
 
 

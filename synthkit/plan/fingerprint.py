@@ -71,6 +71,8 @@ def definition(node: Node, scope: StepScope | None) -> dict[str, Any]:
     if scope is None:
         return found
     spec = scope.world.loaded.spec
+    if scope.runs:
+        found["runs"] = dict(sorted(scope.runs.items()))
     if scope.prompts:
         found["templates"] = {name: prompt.source for name, prompt in scope.prompts.items()}
     if node.roles:

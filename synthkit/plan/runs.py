@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 
 from synthkit.core.errors import Problem, SpecError
+from synthkit.core.ids import digest
 from synthkit.core.names import nearest
 from synthkit.core.types import Type, TypeSyntaxError, parse_type
 
@@ -22,7 +23,7 @@ RUNS = Path("runs")
 def published_columns(run: str, table: str) -> Mapping[str, Type]:
     """Columns of a table of a run (`name`, `name@tag`, or a path); SpecError where there is none."""
     name = run.partition("@")[0]
-    folder = RUNS / name if (RUNS / name).is_dir() else Path(name)
+    folder = _folder(run)
     try:
         state = orjson.loads((folder / "run.json").read_bytes())
         tables = state["publish"] if isinstance(state, dict) else {}
@@ -41,3 +42,28 @@ def published_columns(run: str, table: str) -> Mapping[str, Type]:
         return {column: parse_type(text) for column, text in tables[table].items()}
     except (TypeSyntaxError, AttributeError) as error:
         raise SpecError(f"{folder / 'run.json'} is damaged: {error}") from None
+
+
+def published_version(run: str, table: str) -> str:
+    """Names the rows that a table of a run (`name` or `name@tag`) has now; SpecError where there are none.
+
+    Read from Lance's folder, so that planning does not load it: a version is a manifest named 2^64 - 1 - version, so
+    the newest comes first, and a manifest names files that no other version has.
+    """
+    name, _, tag = run.partition("@")
+    place = _folder(run) / "published" / f"{table}.lance"
+    manifests = sorted((place / "_versions").glob("*.manifest"))
+    if not manifests:
+        raise SpecError(Problem(f"the run {name!r} has not published {table!r} yet", help="finish it: synthkit run"))
+    if not tag:
+        return digest([manifests[0].read_bytes().hex()])
+    tags = {path.stem: path for path in (place / "_refs" / "tags").glob("*.json")}
+    if tag not in tags:
+        raise SpecError(Problem(f"{table!r} of {name!r} has no tag {tag!r}", help=nearest(tag, sorted(tags), "tags")))
+    newest = 2**64 - 1 - orjson.loads(tags[tag].read_bytes())["version"]
+    return digest([(place / "_versions" / f"{newest}.manifest").read_bytes().hex()])
+
+
+def _folder(run: str) -> Path:
+    name = run.partition("@")[0]
+    return RUNS / name if (RUNS / name).is_dir() else Path(name)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from synthkit.core.action import SourceAction
 from synthkit.core.engine import Capability, Role
 from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.expr import Expression, ExprSyntaxError, compile_expression
@@ -79,6 +80,8 @@ class StepScope:
     """Templates that were asked for."""
     expressions: dict[str, Expression] = field(default_factory=dict)
     """Expressions that were asked for."""
+    runs: dict[str, str] = field(default_factory=dict)
+    """Tables of finished runs that a step beside a source asked for, `run/table` -> its version."""
     missing: frozenset[str] = frozenset()
     """Columns that are read and not there: known to the action as `json`, and to no step below."""
     silent: set[Path] = field(default_factory=set)
@@ -187,10 +190,13 @@ class StepScope:
 
     def _of_run(self, run: str, table: str, at: Path) -> Mapping[str, Type]:
         """Columns of a table of a finished run."""
-        from synthkit.plan.runs import published_columns
+        from synthkit.plan.runs import published_columns, published_version
 
         try:
-            return published_columns(run, table)
+            columns = published_columns(run, table)
+            if not isinstance(self.spec_step.action, SourceAction):  # a source has a stamp of its own
+                self.runs[f"{run}/{table}"] = published_version(run, table)
+            return columns
         except SpecError as error:
             for each in error.problems:
                 self.problem(each.message, at, each.help)

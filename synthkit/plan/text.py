@@ -52,7 +52,7 @@ def _head(graph: Graph) -> Iterator[str]:
         parts = [f"{key} {_value(value)}" for key, value in sampling.items()]
         yield from _entry("" if index else "models", "; ".join([f"{name}: {role.engine} ({loaded})", ", ".join(parts)]))
     if graph.toolset is not None:
-        yield f"{'toolset':<11}{graph.toolset.toolset} ({', '.join(graph.toolset.tools)})"
+        yield from _entry("toolset", f"{graph.toolset.toolset} ({', '.join(graph.toolset.tools)})")
     if graph.tokenizer:
         yield f"{'tokenizer':<11}{graph.tokenizer}"
 

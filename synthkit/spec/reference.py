@@ -20,6 +20,8 @@ from synthkit.spec.model import Composite
 from synthkit.spec.schema import composite_verbs, native_verbs
 from synthkit.spec.verbs import Verbs
 
+LABELS = ("Gives:", "Errors:", "Source:")
+"""Paragraphs of a verb's docstring, or of a composite's `about`, that stand below its keys."""
 _WIDTH = 100
 _KINDS = {int: "int", float: "float", bool: "bool", str: "str", Range: "range", Bounds: "bounds", Any: "any"}
 
@@ -52,15 +54,20 @@ def _native(action: type[Action]) -> Iterator[str]:
     """A verb that is a class."""
     kind = "source" if issubclass(action, SourceAction) else "table" if issubclass(action, TableAction) else "row"
     yield f"{action.verb} ({kind} action)"
-    yield from _wrapped(action.__doc__ or "", "  ")
-    if isinstance(action.gives, str) and action.gives:
-        yield f"  gives: {action.gives}"
+    said, labelled = _parts(action.__doc__ or "")
+    yield from _wrapped(said, "  ")
+    gives: Any = action.gives
+    if gives and isinstance(gives, Mapping):
+        gives = f"{{{', '.join(f'{name}: {of}' for name, of in gives.items())}}}"
+    if gives:
+        yield from _wrapped(f"gives: {gives}", "  ")
     yield ""
     if action.shorthand:
         yield f"  {action.verb}: {_typed(action.model_fields[action.shorthand])}"
         yield from _wrapped(about(action, action.shorthand), "      ")
-        return
-    yield from _fields(action, "  ")
+    else:
+        yield from _fields(action, "  ")
+    yield from _labelled(labelled)
 
 
 def _fields(model: type[BaseModel], indent: str) -> Iterator[str]:
@@ -76,14 +83,32 @@ def _fields(model: type[BaseModel], indent: str) -> Iterator[str]:
 def _composite(composite: Composite) -> Iterator[str]:
     """A verb that is a file."""
     yield f"{composite.verb} (composite of {', '.join(composite.keys.steps)})"
-    yield from _wrapped(composite.about, "  ")
+    said, labelled = _parts(composite.about)
+    yield from _wrapped(said, "  ")
     yield f"  needs: {', '.join(composite.keys.needs) or 'nothing'}"
     yield f"  gives: {', '.join(composite.keys.output.adds)}"
     yield ""
     for param in composite.params.values():
         default = "" if param.required else f" = {_plain(param.default)}"
         yield f"  {param.name}: {param.declared}{default}"
+    yield from _labelled(labelled)
     yield f"  file: {composite.document.file}"
+
+
+def _parts(text: str) -> tuple[str, list[str]]:
+    """The paragraphs of a verb's documentation; those that begin with one of `LABELS` by themselves."""
+    paragraphs = text.strip().split("\n\n")
+    labelled = [each for each in paragraphs if each.lstrip().startswith(LABELS)]
+    return "\n\n".join(each for each in paragraphs if each not in labelled), labelled
+
+
+def _labelled(paragraphs: list[str]) -> Iterator[str]:
+    """What stands below the keys: what comes out, what is set aside, whose idea it is."""
+    if paragraphs:
+        yield ""
+    for paragraph in paragraphs:
+        first, *more = _wrapped(paragraph, "      ")
+        yield from (first.removeprefix("    "), *more)
 
 
 def _typed(field: FieldInfo) -> str:

@@ -161,6 +161,9 @@ def _limit(error: ErrorDetails) -> str:
     if kind in ("literal_error", "enum"):
         return f"one of {limits['expected']}"
     if kind == "string_pattern_mismatch":
+        most = _LONGEST.get(str(limits["pattern"]))
+        if most is not None and len(str(error["input"])) > most:
+            return f"at most {most} characters long"
         return _PATTERNS.get(str(limits["pattern"]), f"text that matches {limits['pattern']}")
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         least = "short" in kind
@@ -170,6 +173,8 @@ def _limit(error: ErrorDetails) -> str:
     return message[:1].lower() + message[1:]
 
 
+_LONGEST = {NAME: 64, FILE_NAME: 100}
+"""What the patterns allow: who reads that a name must be letters does not see that it has too many."""
 _CHOICE = re.compile(r"'([^']*)'")
 _PATTERNS = {
     NAME: "letters, digits and '_', beginning with a letter",

@@ -15,7 +15,7 @@ from synthkit.store.dataset import Dataset
 def clean(run: Path, dry_run: bool) -> int:
     """Remove what nothing refers to, or only count it; returns the bytes."""
     freed = 0
-    for path in sorted([*run.glob("*.lance"), *run.glob("published/*.lance")]):
+    for path in sorted([*run.glob("*.lance"), *run.glob("published/*.lance"), *run.glob("artifacts/*/*.lance")]):
         dataset = Dataset.open(path)
         if dataset is not None:
             freed += dataset.garbage() if dry_run else dataset.clean(timedelta(0), orphans=True)

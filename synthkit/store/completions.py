@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 
 from synthkit.core.store import JournalKey, JournalRecord
-from synthkit.store.dataset import Dataset
+from synthkit.store.dataset import Dataset, damaged
 from synthkit.store.keys import Halves, pack
 
 _SAMPLE = pa.struct(
@@ -105,7 +105,10 @@ class Completions:
         if self._indexed or self._dataset is None:
             self._indexed = True
             return
-        table = self._dataset.handle.to_table(columns=["_key_hi", "_key_lo", "first"])
+        try:
+            table = self._dataset.handle.to_table(columns=["_key_hi", "_key_lo", "first"])
+        except (OSError, ValueError) as error:
+            raise damaged(self.path, error) from error
         hi, lo, first = (table.column(name).to_numpy() for name in ("_key_hi", "_key_lo", "first"))
         self._runs = (_run(hi, lo, first, np.arange(len(hi), dtype=np.uint32)),) if len(hi) else ()
         self._indexed = True

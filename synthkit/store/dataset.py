@@ -43,10 +43,7 @@ class Dataset:
         try:
             return cls(path, lance.dataset(str(path)))
         except (ValueError, OSError) as error:
-            raise StoreError(
-                f"{path} cannot be read: {error}. Remove that folder and run again: "
-                "the rows are computed anew from the completions kept beside it"
-            ) from error
+            raise damaged(path, error) from error
 
     @classmethod
     def create(cls, path: Path, schema: Any, data: Any = None) -> Dataset:
@@ -148,6 +145,16 @@ class Dataset:
         older = self.handle.checkout_version(version)
         older.restore()
         self.handle = older
+
+
+def damaged(path: Path, error: Exception) -> StoreError:
+    """A table of which a file is gone or cut: which it is, and how to go on."""
+    anew = "its rows are computed anew from the completions kept beside it"
+    if path.parent.name == "published":
+        anew = "it is written anew from the tables of the steps"
+    elif path.name == "completions.lance":
+        anew = "finished rows stay; only what is computed anew is asked again"
+    return StoreError(f"{path} cannot be read: {error}. Remove that folder and run again: {anew}")
 
 
 def quoted(text: str) -> str:

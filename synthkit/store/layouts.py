@@ -6,12 +6,14 @@ Types are printed in the `out:` language, so that a run can be read without the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from synthkit.core.errors import StoreError
+from synthkit.core.errors import StoreError, SynthkitError
 from synthkit.core.part import Part
 from synthkit.core.store import StepLayout
 from synthkit.core.types import Type, parse_type
+from synthkit.store.manifest import damaged
 
 
 def dump(layout: StepLayout) -> dict[str, Any]:
@@ -42,6 +44,14 @@ def load(content: Mapping[str, Any]) -> StepLayout:
         hidden=frozenset(content["hidden"]),
         parts={name: Part(*part) for name, part in content.get("parts", {}).items()},
     )
+
+
+def load_all(path: Path, state: Mapping[str, Any]) -> dict[str, StepLayout]:
+    """The layouts that a `run.json` keeps; StoreError where they are not what `dump` printed."""
+    try:
+        return {each["name"]: load(each) for each in state["layouts"]}
+    except (LookupError, TypeError, ValueError, AttributeError, SynthkitError) as error:
+        raise damaged(path, f"its layouts are not readable ({type(error).__name__}: {error})") from error
 
 
 def visible(layouts: Mapping[str, StepLayout], step: str) -> dict[str, Type]:

@@ -25,10 +25,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         state = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise StoreError(
-            f"{path} is damaged: {error}. The tables beside it are untouched: remove {path.name} and run the spec "
-            "again, rows and completions are found again"
-        ) from None
+        raise damaged(path, str(error)) from None
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
         raise StoreError(
@@ -36,6 +33,14 @@ def load(path: Path) -> dict[str, Any]:
             "use the version that wrote it, or another --out"
         )
     return dict(state)
+
+
+def damaged(path: Path, what: str) -> StoreError:
+    """A `run.json` that cannot be used."""
+    return StoreError(
+        f"{path} is damaged: {what}. The tables beside it are untouched: remove {path.name} and run the spec "
+        "again, rows and completions are found again"
+    )
 
 
 def fresh() -> dict[str, Any]:

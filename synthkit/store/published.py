@@ -6,6 +6,7 @@ table. A tag names a version for good: cleaning never takes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -89,6 +90,8 @@ class Published:
 
     def tag(self, name: str) -> dict[str, int]:
         """Let a tag name the newest version of every table; returns the versions."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise StoreError(f"a tag is made of letters, digits, '.', '-' and '_', as in v1.0; not {name!r}")
         datasets = {table: self.open(table) for table in self.names()}
         taken = [table for table, one in datasets.items() if one.tags().get(name, one.version) != one.version]
         if taken:

@@ -59,7 +59,7 @@ class LanceRun:
         try:
             known = (path / MANIFEST).exists()
             self.state: dict[str, Any] = manifest.load(path / MANIFEST) if known else manifest.fresh()
-            self.layouts = {each["name"]: layout_codec.load(each) for each in self.state["layouts"]}
+            self.layouts = layout_codec.load_all(path / MANIFEST, self.state)
             if write:
                 self._writer = Writer()
                 if not known:

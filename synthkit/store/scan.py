@@ -22,7 +22,7 @@ from synthkit.core.store import StepLayout
 from synthkit.core.types.arrow import arrow_schema
 from synthkit.store.keys import SortedKeys, pack_array
 from synthkit.store.layouts import find, visible
-from synthkit.store.source import as_frame, batch_rows, frame_schema, frames, lazy
+from synthkit.store.source import as_frame, batch_rows, batches, frame_schema, frames, lazy, take
 from synthkit.store.steps import parent_column, table_schema
 
 Layouts = Mapping[str, StepLayout]
@@ -170,7 +170,7 @@ class _Ancestor:
         there = places >= 0
         distinct, inverse = np.unique(places[there], return_inverse=True)
         columns = list(dict.fromkeys([*self._mine, *self._above.keys]))
-        rows = self._above.join(as_frame(self._handle.take(distinct.tolist(), columns=columns)))
+        rows = self._above.join(as_frame(take(self._handle, distinct.tolist(), columns)))
         picks = np.zeros(len(places), dtype=np.int64)
         picks[there] = inverse
         chosen = pl.Series(pa.array(picks, mask=~there))
@@ -182,7 +182,7 @@ class _Index:
 
     def __init__(self, handle: Any) -> None:
         # Packed batch by batch, so that the ids' text is never held whole.
-        halves = [pack_array(batch.column("_id")) for batch in handle.to_batches(columns=["_id"], batch_size=_INDEXED)]
+        halves = [pack_array(batch.column("_id")) for batch in batches(handle, ["_id"], _INDEXED)]
         empty = np.empty(0, dtype=np.uint64)
         self._keys = SortedKeys(*(np.concatenate([empty, *(half[side] for half in halves)]) for side in (0, 1)))
         self._places = self._keys.first_places()

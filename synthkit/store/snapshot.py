@@ -80,11 +80,12 @@ class LanceSnapshot:
     def take(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """Stored records as plain values, `_id` and `_parents` included, in the order asked for."""
         from synthkit.core.types.arrow import decode
+        from synthkit.store.source import take
 
         if not positions:
             return []
         wanted, inverse = np.unique(np.asarray(positions, dtype=np.int64), return_inverse=True)
-        table = self._pinned.take(wanted.tolist(), columns=["_id", "_parents", *self._adds])
+        table = take(self._pinned, wanted.tolist(), ["_id", "_parents", *self._adds])
         ids, parents = (table.column(name).to_pylist() for name in ("_id", "_parents"))
         values = decode(table.select(list(self._adds)), self._adds) if self._adds else [{} for _ in ids]
         rows = [
@@ -105,10 +106,12 @@ class LanceSnapshot:
 
 def _columns(pinned: Any, parent: str) -> tuple[Halves, Halves, Halves, Halves]:
     """Parent and input hash of every row, packed batch by batch so that the text is never held whole."""
+    from synthkit.store.source import batches
+
     count = pinned.count_rows() if pinned is not None else 0
     arrays = tuple(np.empty(count, dtype=np.uint64) for _ in range(4))
     at = 0
-    for batch in pinned.to_batches(columns=[parent, "_in"], batch_size=_BATCH) if count else ():
+    for batch in batches(pinned, [parent, "_in"], _BATCH) if count else ():
         stop = at + batch.num_rows
         arrays[0][at:stop], arrays[1][at:stop] = pack_array(batch.column(parent))
         arrays[2][at:stop], arrays[3][at:stop] = pack_array(batch.column("_in"), optional=True)

@@ -190,6 +190,8 @@ class LanceStep:
         """Batches of an action with the private columns filled in; what it raises is kept in `failed` too."""
         try:
             for batch in batches:
+                if not batch.num_rows:  # all of them were let go
+                    continue
                 columns = {name: batch.column(name) for name in batch.schema.names}
                 yield from self._fill(columns, batch.num_rows).to_batches()
         except BaseException as error:

@@ -42,6 +42,8 @@ def guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call the function; what the disk or Lance raises becomes a StoreError that says what to do."""
     try:
         return function(*args, **kwargs)
+    except StopIteration as error:  # no future takes it: who waits would wait for ever
+        raise StoreError("the run directory cannot be written: an iterator ended where rows were expected") from error
     except OSError as error:
         raise disk_error(error) from error
 

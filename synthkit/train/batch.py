@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 8 << 20
 """Text of one batch, about."""
 BATCH_ROWS = 1024
 """Rows of one batch, at most."""
@@ -32,6 +32,13 @@ class Batch:
     """Rows that cannot be read, and why."""
     values: list[dict[str, Any]] = field(default_factory=list)
     """The rows as plain values, of a source of messages."""
+    together: list[str] = field(default_factory=list)
+    """By what each row is held out; empty where that is the row itself."""
+
+    @property
+    def held_by(self) -> list[str]:
+        """By what each row is held out."""
+        return self.together or self.rows
 
 
 class Source(Protocol):
@@ -56,6 +63,11 @@ class Source(Protocol):
         ...
 
 
+def rows_of(mean: float) -> int:
+    """Rows of a batch whose texts have that many bytes on average."""
+    return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(mean, 1))))
+
+
 class Missing(Exception):
     """Something that a source's key names and that is not there."""
 
@@ -63,8 +75,3 @@ class Missing(Exception):
         super().__init__(message)
         self.key = key
         self.hint = hint
-
-
-def span_lists(spans: pa.ListArray | None, count: int) -> Sequence[Any]:
-    """Each row's spans as plain values; empty where there are none."""
-    return [each or [] for each in spans.to_pylist()] if spans is not None else [()] * count

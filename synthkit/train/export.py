@@ -8,6 +8,7 @@ where it stands the export is whole.
 from __future__ import annotations
 
 import shutil
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from synthkit.train.mixture import amount, epochs
 from synthkit.train.outputs import documents, megatron, packed
 from synthkit.train.packs import SPLITS, SourcePlan
 from synthkit.train.prepare import Prepared
+from synthkit.train.recipe import Output
 from synthkit.train.store import TokenStore
 
 Say = Callable[[str], None]
-_OURS = ("megatron", "packed", "documents", "chat", "ledger", "plan")
 
 
 @dataclass(frozen=True)
@@ -183,12 +184,11 @@ def _owned(out: Path) -> Iterator[None]:
 def _clear(prepared: Prepared, out: Path) -> None:
     """Remove what an earlier recipe wrote here and this one does not."""
     keys = prepared.recipe.keys
-    for folder in ("tokens", *_OURS):
+    ours = {*keys.sources, *(f"{name}_{split}" for name in keys.sources for split in SPLITS)}
+    ours |= {f"packed_{split}" for split in SPLITS}
+    for folder in ("tokens", "plan", "ledger", *typing.get_args(Output)):
+        wanted = folder in ("tokens", "plan", "ledger", *keys.outputs)
         for file in (out / folder).iterdir() if (out / folder).is_dir() else ():
-            source = file.name.partition(".")[0]
-            for split in SPLITS:
-                source = source.removesuffix(f"_{split}")
-            known = source in keys.sources or folder in ("packed", "chat") or source == "packed"
-            wanted = folder in ("tokens", "ledger", "plan") or folder in keys.outputs
+            known = file.name.partition(".")[0] in ours or folder in ("packed", "chat")
             if not (known and wanted):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()

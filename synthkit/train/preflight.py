@@ -15,6 +15,7 @@ import orjson
 
 from synthkit.core.errors import SpecError, StoreError
 from synthkit.core.ids import digest
+from synthkit.core.registry import open_store
 from synthkit.train import manifest
 from synthkit.train import tokenizer as tokenizers
 from synthkit.train.load import load_recipe
@@ -43,6 +44,7 @@ def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
         found.append(Finding(True, str(error), f"synthkit export {path}"))
     else:
         found += [*_same(recipe, described, path), *_counts(recipe, described), *_overlap(recipe, described)]
+        found += _pinned(recipe, described)
         if "megatron" in recipe.keys.outputs:
             found += [*_files(folder, described), *_blend(folder, described)]
         if recipe.chat:
@@ -64,7 +66,7 @@ def _tokenizer(recipe: Recipe) -> Iterator[Finding]:
             True, f"documents end with {recipe.keys.eod}, and the trainer takes the tokenizer's eos_token {end}",
             "leave eod out of the recipe, or set eos_token in the trainer's tokenizer",
         )  # fmt: skip
-    if end in _CHAT_END and not recipe.chat and recipe.keys.tokenizer != "nano":
+    if end in _CHAT_END and not recipe.chat:
         yield Finding(
             False, f"{one.name} is a chat tokenizer: documents end with {end}, which a base model never saw there",
             "continue pre-training with the base model's tokenizer",
@@ -136,6 +138,29 @@ def _same(recipe: Recipe, described: Mapping[str, Any], path: Path) -> Iterator[
     theirs = described["tokenizer"]
     if theirs["hash"] != now.hash or theirs["eod"] != now.eod or theirs["pad"] != now.pad:
         yield Finding(True, f"the export was encoded with another tokenizer than {now.name} is now", again)
+
+
+def _pinned(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
+    """Tables whose rows may be others tomorrow, or are others already."""
+    loose = []
+    for name, keys in recipe.keys.sources.items():
+        origin = described["sources"].get(name, {}).get("from", {})
+        if keys.run is None or "run" not in origin:
+            continue
+        if origin["tag"] is None:
+            loose.append(name)
+        try:
+            store = open_store()(Path(origin["run"]), write=False)
+            now = store.published_version(origin["table"], origin["tag"])
+        except StoreError as error:
+            yield Finding(False, f"{name}: {error}")
+            continue
+        if now != origin["lance_version"]:
+            told = f"{name}: {origin['run']} has published {origin['table']} anew since the export"
+            yield Finding(False, told, "tag the run and name it with @tag")
+    if loose:
+        told = f"sources of no tag: {', '.join(loose)}; their rows can change between two exports"
+        yield Finding(False, told, "synthkit tag RUN NAME, then run: RUN@NAME")
 
 
 def _counts(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:

@@ -46,6 +46,9 @@ class SourceKeys(Keys):
     """Column of chat messages instead of a text; for the output `chat`."""
     tools: str | None = None
     """Column of the tools that go with the messages."""
+    together: str | None = None
+    """Column, such as `question`, by whose value rows are held out, so that rows of one value are on one side, in every
+    source that has it; each row by itself where it is left out."""
     share: Share = 0.0
     """Part of the corpus in tokens, `22%`; all shares make 100 %."""
     repeat: Annotated[float, Field(ge=1)] = 1.0
@@ -110,7 +113,8 @@ class RecipeKeys(Keys):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Which rows are held out, and the order of files and packs."""
     holdout: Annotated[Share, Field(lt=1)] = 0.0
-    """Part of the rows kept for validation, by the hash of their ids: a row stays where it is as tables grow."""
+    """Part of the rows kept for validation, by the hash of their ids (or of `together`): a row stays where it is as
+    tables grow."""
     sources: dict[Name, SourceKeys] = Field(min_length=1)
     """Name -> source."""
     over: Over = "aside"

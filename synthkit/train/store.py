@@ -48,6 +48,17 @@ class Document(NamedTuple):
     aside: str | None
 
 
+class Block(NamedTuple):
+    """Documents on their way into a store."""
+
+    lines: pa.RecordBatch
+    """Of the ledger."""
+    ids: list[NDArray[np.int32]]
+    """Tokens of those in a pack, one after another."""
+    weights: list[NDArray[np.uint8]] | None
+    """One for each token, where some are not learned."""
+
+
 class TokenStore:
     """One source's tokens and ledger, for writing where the last export stopped, and for reading."""
 
@@ -94,14 +105,19 @@ class TokenStore:
     def _widths(self) -> list[tuple[str, int]]:
         return [("tokens.bin", 4), *([("mask.bin", 1)] if self.masked else [])]
 
-    def add(self, documents: pa.RecordBatch, ids: NDArray[np.int32], mask: NDArray[np.uint8] | None) -> None:
-        """Append documents and the tokens of those that are not aside, in that order."""
-        self._files[0].write(ids.tobytes())
+    def add(self, block: Block) -> int:
+        """Append documents and the tokens of those that are not aside, in that order; the number of tokens."""
+        added = sum(map(len, block.ids))
+        for part in block.ids:
+            part.tofile(self._files[0])
         if self.masked:
-            assert mask is not None and len(mask) == len(ids), "a masked store has a weight for each token"
-            self._files[1].write(mask.tobytes())
-        self._waiting.append(documents)
-        self._pending += len(ids)
+            weights = block.weights or []
+            assert sum(map(len, weights)) == added, "a masked store has a weight for each token"
+            for weight in weights:
+                weight.tofile(self._files[1])
+        self._waiting.append(block.lines)
+        self._pending += added
+        return added
 
     @property
     def full(self) -> bool:

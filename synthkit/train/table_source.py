@@ -10,12 +10,16 @@ from synthkit.core.errors import StoreError
 from synthkit.core.ids import digest
 from synthkit.core.names import nearest
 from synthkit.core.registry import open_store
-from synthkit.train.batch import BATCH_ROWS, Batch, Cursor, Missing
+from synthkit.train.batch import BATCH_ROWS, Batch, Cursor, Missing, rows_of
 from synthkit.train.recipe import SourceKeys
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+_HELD_BY = "_held_by"
+_FIRST = 256
+"""Rows by which the size of a batch is found."""
 
 
 class TableSource:
@@ -23,10 +27,13 @@ class TableSource:
 
     def __init__(self, name: str, keys: SourceKeys) -> None:
         """Open it; raises where run, tag, table or column is not there."""
+        from synthkit.core.types import Choice, Int, Str
+        from synthkit.core.types.model import bare
+
         self.name = name
         run, _, tag = str(keys.run).partition("@")
         below = Path("runs") / run
-        path = below if below.exists() else Path(run)
+        path = Path(run) if Path(run).exists() and not below.exists() else below
         self.store = open_store()(path, write=False)
         self.table = str(keys.table)
         self.tag = tag or None
@@ -44,6 +51,17 @@ class TableSource:
         for each, key in zip(wanted, ("messages" if keys.messages else "text", "tools"), strict=False):
             if each not in self.types:
                 raise Missing(f"table {self.table!r} has no column {each!r}", key, nearest(each, self.types, "columns"))
+        if keys.messages is None and not isinstance(bare(self.types[self.column]), Str):
+            declared = self.types[self.column]
+            raise Missing(f"column {self.column!r} of table {self.table!r} is {declared}, not text", "text")
+        self.together = keys.together
+        if self.together is not None:
+            declared = bare(self.types[self.together]) if self.together in self.types else None
+            if declared is None:
+                told = f"table {self.table!r} has no column {self.together!r}"
+                raise Missing(told, "together", nearest(self.together, self.types, "columns"))
+            if not isinstance(declared, Str | Choice | Int):
+                raise Missing(f"column {self.together!r} is {declared}, and rows are held together by text", "together")
         self.tools = keys.tools
         self.chat = keys.messages is not None
         self.version = self.store.published_version(self.table, self.tag)
@@ -69,23 +87,46 @@ class TableSource:
 
     def batches(self, cursor: Cursor) -> Iterator[Batch]:
         """Rows in the order in which they were published."""
+        import polars as pl
         import pyarrow as pa
 
         at = int(cursor.get("row", 0))
-        names = ["_id", self.column, *(["spans"] if "spans" in self.types and not self.chat else [])]
+        names = ["_id", self.column, *(["spans"] if self._has_spans() else [])]
         if self.tools:
             names.append(self.tools)
-        frame = self.frame.select(names).slice(at)
-        for part in frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+        held_by = [pl.col(self.together).cast(pl.String).alias(_HELD_BY)] if self.together else []
+        frame = self.frame.select(*names, *held_by).slice(at)
+        for part in frame.collect_batches(chunk_size=self._rows(), maintain_order=True):
             table = part.to_arrow()
             rows = table.column("_id").to_pylist()
             at += len(rows)
+            held = part[_HELD_BY].to_list() if self.together else []
+            together = [row if value is None else value for value, row in zip(held, rows, strict=True)] if held else []
             if self.chat:
-                yield Batch(rows, pa.array([], pa.large_string()), None, {"row": at}, values=self._values(table))
+                none = pa.array([], pa.large_string())
+                yield Batch(rows, none, None, {"row": at}, values=self._values(table), together=together)
                 continue
             text = table.column(self.column).cast(pa.large_string()).combine_chunks().fill_null("")
             spans = table.column("spans").combine_chunks() if "spans" in names else None
-            yield Batch(rows, text, spans, {"row": at})
+            yield Batch(rows, text, spans, {"row": at}, together=together)
+
+    def _has_spans(self) -> bool:
+        """Whether there is a column of role spans, as `render` makes it."""
+        from synthkit.core.types import ListOf, Object
+        from synthkit.core.types.model import bare
+
+        declared = bare(self.types["spans"]) if "spans" in self.types and not self.chat else None
+        inner = declared.of if isinstance(declared, ListOf) else None
+        return isinstance(inner, Object) and {"role", "start", "end"} <= inner.fields.keys()
+
+    def _rows(self) -> int:
+        """Rows of a batch, by the first texts; chats are taken to be long."""
+        import polars as pl
+
+        if self.chat:
+            return BATCH_ROWS // 8
+        first = self.frame.select(pl.col(self.column).str.len_bytes()).head(_FIRST).mean().collect()
+        return rows_of(first.item() or 1.0)
 
     def _values(self, table: pa.Table) -> list[dict[str, Any]]:
         from synthkit.core.types.arrow import decode
@@ -104,7 +145,7 @@ class TableSource:
         """All of the table's."""
         import polars as pl
 
-        if self.chat or "spans" not in self.types:
+        if not self._has_spans():
             return set()
         spans = pl.col("spans").explode(empty_as_null=False, keep_nulls=False)
         found = self.frame.select(spans.struct.field("role").unique()).collect().to_series()

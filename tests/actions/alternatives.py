@@ -30,7 +30,10 @@ def _wanted(request: Request) -> tuple[int, bool, Random]:
 
 
 def reply(request: Request) -> str:
-    """Steps as the agent's own."""
+    """Steps as the agent's own; asked how a run ended, well if its number is even."""
+    if request.messages[-1].content.startswith("You judge whether"):
+        number, last = re.findall(r"Response: result (\d+)\.(\d+)", request.messages[-1].content)[-1]
+        return json.dumps({"reason": f"Result {number}.{last} decides it.", "correct": int(number) % 2 == 0})
     count, thoughts, random = _wanted(request)
     found = [step(random) for _ in range(count)]
     return json.dumps({"alternatives": found if thoughts else [{"call": each["call"]} for each in found]})

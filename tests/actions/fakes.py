@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -96,6 +98,19 @@ class FakeScope:
         return list(dict.fromkeys(message for message, _ in self.problems))
 
 
+class FakeStore:
+    """A run's folder for artifacts, gone with the test."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._temporary = TemporaryDirectory() if path is None else None
+        self.path = path or Path(self._temporary.name) / "run"
+
+    def artifact(self, name: str) -> Path:
+        folder = self.path / "artifacts" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
 @dataclass
 class FakeTable:
     """A table context in memory: rows in, rows and rejects out."""
@@ -114,6 +129,7 @@ class FakeTable:
     limit: int | None = None
     rejects: list[Reject] = field(default_factory=list)
     read: list[Any] = field(default_factory=list)
+    store: FakeStore = field(default_factory=FakeStore)
 
     def scan(self, step: str | None = None, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         types, rows = (self.columns, self.rows) if step is None else self.others[step]

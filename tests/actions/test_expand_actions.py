@@ -87,7 +87,7 @@ async def test_the_real_step_is_among_its_options_under_its_number() -> None:
     assert sorted(same(each["call"]) for each in made["options"]) == sorted(
         same(each) for each in [search("real"), *(stored_call(w["call"]) for w in REPLY)]
     )
-    assert (made["repeats"], made["shortened"]) == (0, 0)
+    assert (made["repeats"], made["past_shortened"]) == (0, 0)
     assert made["variety"] == variety([each["call"] for each in made["options"]])
 
 
@@ -273,11 +273,11 @@ async def test_a_context_beyond_the_window_is_shortened_as_little_as_it_takes_an
         action = ExpandActions(model="writer", n=3, window=window)
         (made,) = (await ctx.run(action, row(step(search("real")), *past))).rows
         text = ctx.asked[0].request.messages[0].content
-        told[window] = made["shortened"]
-        assert text.count("characters left out") == made["shortened"]
-        assert text.count(LONG) == 6 - made["shortened"]
+        told[window] = made["past_shortened"]
+        assert text.count("characters left out") == made["past_shortened"]
+        assert text.count(LONG) == 6 - made["past_shortened"]
         assert ctx.count_tokens(text) <= window
-        assert made["shortened"] == 0 or ctx.count_tokens(text) + 700 > window
+        assert made["past_shortened"] == 0 or ctx.count_tokens(text) + 700 > window
     assert told[10_000] == 0
     assert list(told.values()) == sorted(told.values())
     assert told[1_500] == 6
@@ -287,7 +287,7 @@ async def test_an_engine_that_refuses_is_asked_with_less() -> None:
     past = [step(search(f"q{at}"), response=LONG) for at in range(6)]
     ctx = RecordingContext(engine=engine(3_000), toolset=TOOLS)
     (made,) = (await ctx.run(ACTION, row(step(search("real")), *past))).rows
-    assert 0 < made["shortened"] < 6
+    assert 0 < made["past_shortened"] < 6
 
 
 @pytest.mark.parametrize("more", [{"window": 400}, {"window": 3_000, "overflow": "reject"}, {}, {"overflow": "reject"}])

@@ -246,6 +246,21 @@ def test_steps_are_chosen_by_an_expression_and_the_others_come_back_plain(
         assert [span["role"] for span in row["spans"]].count("action") == 4 - len(kept)
 
 
+def test_a_judge_says_how_runs_ended_where_the_data_do_not(models: Models, tmp_path: Path) -> None:
+    runs = [run_of(number, 2) | {"reward": None if number % 3 else 1} for number in range(9)]
+    write_runs(runs)
+    sets = {"ask_for_verdicts": "true", "columns": "{id: str, messages: json, reward: float|none}"}
+    result = run(models("reply"), **sets)
+    assert read_log(tmp_path / "log").total() == 6 + 18, "runs with a verdict cost no call"
+    assert result.ledger["verdicts"].asked == 6
+    kept = api.open("runs/has")["verdicts"].select("question", "correct", "reason").collect().to_dicts()
+    told = {int(row["question"][9:-1]): (row["correct"], row["reason"]) for row in kept}
+    assert told == {n: (True, None) if n % 3 == 0 else (n % 2 == 0, f"Result {n}.1 decides it.") for n in range(9)}
+    assert all(row["text"].endswith("Correct" if row["correct"] else "Incorrect") for row in texts())
+    run(models("reply"), out="runs/open", columns=sets["columns"])
+    assert api.open("runs/open")["short"].collect()["correct"].null_count() == 6
+
+
 def test_what_fits_no_range_is_set_aside_and_counted(models: Models) -> None:
     write_runs([run_of(number, 1 + 3 * (number % 3)) for number in range(9)])
     run(models("reply"))
@@ -275,6 +290,11 @@ def test_an_honest_run_passes_its_audit(models: Models) -> None:
     run(models("reply"))
     code, text = audited()
     assert code == 0, text
+    (told,) = json.loads(call("audit", "runs/has", "--json").out)["decisions"]
+    assert (told["step"], told["decisions"], told["correct"]) == ("choices", 750, 0.5)
+    assert 4.5 < told["options"] <= 5
+    assert told["variety"] > 0.3 and told["collapsed"] < 0.2 and told["position_p"] > 0.01
+    assert "in runs that ended well" in text
 
 
 def test_a_generator_that_always_says_more_is_caught(models: Models) -> None:

@@ -184,6 +184,15 @@ async def test_csv_rows_of_another_width_and_bad_bytes_are_rejected(folder: Path
     assert table.gone() == {"broken row": 1, "invalid UTF-8": 1, "wrong type": 1}
 
 
+async def test_a_quote_that_is_never_closed_is_said(folder: Path) -> None:
+    """It takes the rest of the file: without a word, all rows behind it would be gone."""
+    (folder / "x.csv").write_bytes(b'id,title,n\na,"A"x,1\nb,B,2\nc,"C,3\nd,D,4\n')
+    made, table = await read("x.csv")
+    assert [row["title"] for row in made] == ["B"]
+    assert table.gone() == {"broken row": 2}
+    assert "in the row that begins in line 4" in str(table.rejects[1].detail)
+
+
 async def test_without_a_key_the_content_names_the_row(folder: Path) -> None:
     (folder / "x.jsonl").write_bytes(lines([{"title": "A"}, {"title": "A", "other": 1}, {"title": "B"}]))
     made, table = await read("x.jsonl", key=None)
@@ -218,6 +227,7 @@ def test_no_file_and_unknown_formats_are_said_at_plan_time(folder: Path) -> None
     assert "no file that ships with synthkit matches" in FakeScope().told(action("shipped:documents/*.xml"))[0]
     assert "no file that ships with synthkit matches" in FakeScope().told(action("shipped:../*.jsonl"))[0]
     assert "the format of 'x.docx' is unknown" in FakeScope().told(action("x.docx"))[0]
+    assert f"{str(folder)!r} is a folder; name the files in it" in FakeScope().told(action(str(folder)))[0]
     with pytest.raises(SpecError, match="no file matches"):
         action("data/*.jsonl").files()
 

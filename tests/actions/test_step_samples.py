@@ -116,6 +116,19 @@ def test_a_failed_report_ends_the_chain_and_a_single_step_gives_none() -> None:
     assert ran.reject is not None and ran.reject.reason == "one step only"
 
 
+def test_a_step_that_gave_no_answer_is_not_made_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("replies.py").write_text(
+        "import json\n\nSAID = {'thought': 'I know the answer by now.', 'call': {'final': 'x'}}\n\n\n"
+        "def reply(request):\n"
+        "    return json.dumps({'state': 's'} if 'Report so far' in request.messages[0].content else SAID)\n"
+    )
+    Path("models.yaml").write_text("engines: {e: {scripted: 'replies.py:reply'}}\nmodels: {writer: {engine: e}}\n")
+    result = api.run(SPEC, models="models.yaml")
+    steps, runs = result.ledger["rewritten.sound"].input, result.ledger["right"].kept
+    assert result.ledger["rewritten.sound"].reasons == {"not no_early_end": steps - runs, "not same_end": runs}
+
+
 def test_what_would_leak_is_refused_before_the_run(tmp_path: Path) -> None:
     assert FakeScope(COLUMNS).told(SummariseState(model="writer")) == []
     (tmp_path / "leaky.j2").write_text("{{ question }} {{ final }} {{ response }}")

@@ -14,7 +14,20 @@ from tests.cli.conftest import SMALL, call
 from tests.conftest import Golden
 
 GOLDEN = Path(__file__).parent / "golden"
-HEAVY = ("polars", "pyarrow", "lance", "numpy", "torch", "vllm", "ray", "datasketch", "tokenizers", "aiohttp", "rich")
+HEAVY = (
+    "polars",
+    "pyarrow",
+    "lance",
+    "numpy",
+    "numba",
+    "torch",
+    "vllm",
+    "ray",
+    "datasketch",
+    "tokenizers",
+    "aiohttp",
+    "rich",
+)
 
 
 def test_help_is_as_reviewed(golden: Golden) -> None:

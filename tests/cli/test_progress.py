@@ -23,10 +23,10 @@ def _executor(project: Path, figures: dict[str, Figures], published: dict[str, i
     return SimpleNamespace(graph=graph, scope=SimpleNamespace(figures=figures), published=published or {})
 
 
-def _drawn(progress: Progress, height: int = 40) -> str:
+def _drawn(progress: Progress, height: int = 40, width: int = 100) -> str:
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=100)
+    console = Console(file=io.StringIO(), width=width)
     console.print(progress._table(height))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines())
@@ -54,6 +54,8 @@ def test_a_terminal_shows_a_line_a_step(project: Path) -> None:
     assert not any("glad" in line for line in shown), "a step that has not begun"
     assert shown[-1] == "0:00  fake: 12 running, 3 waiting, big: loading, 0 tokens/s, stage 0: 400 of 1,200 rows"
     assert max(map(len, shown)) <= 100
+    narrow = " ".join(_drawn(progress, width=40).split())
+    assert narrow.endswith("stage 0: 400 of 1,200 rows"), "nothing is cut off in a narrow window"
     assert len(_drawn(progress, height=5).splitlines()) == 5, "a small window shows the last steps"
 
 

@@ -241,6 +241,9 @@ async def test_a_table_step_is_replaced_whole(opener: Opener) -> None:
         assert store.rejects().collect()["row"].to_list() == [doc(99)["_id"]]
     await table.replace(None, [])
     assert table.count() == 2 and store.rejects().collect().height == 0
+    nothing = next(batches(1, [])).slice(1)  # a batch of which every row was let go
+    await table.replace(iter([nothing, *batches(2, [])]), [])
+    assert table.count() == 2
     await table.replace(iter(()), [])
     assert table.count() == 0
 

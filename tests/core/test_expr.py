@@ -61,6 +61,8 @@ VALUES = {
     "said.say": "Well?",
     "question | after('the ')": "first program?",
     "question | after('nowhere')": "Who wrote the first program?",
+    "question | before(' the')": "Who wrote",
+    "question | before('nowhere')": "Who wrote the first program?",
     "question | share == question | share": True,
     "0 <= (question | share) and (question | share) < 1": True,
     "question | share('a') != question | share('b')": True,

@@ -304,7 +304,7 @@ ROW = {
     "style": "factual", "used": ["1"],
     "statements": [{"id": "1", "entity": "E", "time": "2015", "statement": "S."}], "analysis": "because",
     "criterion": "logic",
-    "call": {"name": "search", "arguments": {"query": ["q"]}, "final": None, "text": "q"},
+    "call": {"name": "search", "arguments": {"query": ["q"]}, "final": None, "say": None, "text": "q"},
     "tools": [{"name": "search", "description": "d", "parameters": {"properties": {"query": {"type": "array"}}}}],
     "vars": {},
 }  # fmt: skip

@@ -5,14 +5,28 @@ import threading
 
 import pytest
 
+from synthkit.core.errors import StoreError
 from synthkit.execute.aside import Worker, aside
 from synthkit.execute.control import Control, Stopped
+from synthkit.store.writer import Writer
 
 
 async def test_the_result_and_the_error_of_a_function() -> None:
     assert await aside(Control(), divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await aside(Control(), divmod, 7, 0)
+
+
+async def test_an_iterator_that_ends_early_leaves_nobody_waiting() -> None:
+    """asyncio takes no StopIteration as a result: the future would never be done."""
+    with pytest.raises(RuntimeError, match="an iterator ended"):
+        await asyncio.wait_for(aside(Control(), next, iter([])), 20)
+    writer = Writer()
+    with pytest.raises(StoreError, match="an iterator ended"):
+        await asyncio.wait_for(writer.run(next, iter([])), 20)
+    writer.close()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        await asyncio.wait_for(writer.run(divmod, 7, 2), 20)
 
 
 async def test_who_waits_is_told_at_once_and_the_thread_ends_by_itself() -> None:

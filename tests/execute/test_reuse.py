@@ -1,6 +1,7 @@
 """What is computed again after a change, and what is not."""
 
 import json
+import shutil
 
 from tests.execute.bench import Bench, documents
 
@@ -49,6 +50,28 @@ def test_a_new_document_costs_itself_alone(bench: Bench) -> None:
     after = bench.tables()
     assert len(after["documents"]) == 9
     assert set(before["asked"]) < set(after["asked"])
+
+
+def test_a_table_that_was_removed_is_made_anew(bench: Bench) -> None:
+    """It is what the message of a damaged table says to do; an empty source or barrier would empty all behind it."""
+    steps = """
+  distinct:
+    from: documents
+    dedup: {by: body, threshold: 0.9}
+
+  asked:
+    from: distinct
+    until: {rows: 3}
+    generate: {model: writer, prompt: ask.j2, out: {question: str(20..60), kind: a|b|c}}
+"""
+    bench.spec(steps, publish="  questions: {from: asked, columns: [question]}")
+    bench.whole()
+    before = bench.tables()
+    for name in ("documents", "distinct", "asked"):
+        shutil.rmtree(bench.out / f"{name}.lance")
+        with bench.asking(0):
+            bench.whole()
+        assert bench.tables() == before, name
 
 
 def test_rows_of_a_removed_document_go(bench: Bench) -> None:

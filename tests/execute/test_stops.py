@@ -38,6 +38,15 @@ def small(bench: Bench, engine: str = "scripted: auto", steps: str = STEPS) -> N
     bench.spec(steps, publish=PUBLISH if steps == STEPS else "", engine=engine)
 
 
+def test_a_spec_without_a_tokenizer_stops_where_tokens_are_counted(bench: Bench) -> None:
+    """Not row by row: 64 failed rows and exit code 0 say nothing of what is missing."""
+    spec = bench.spec("  parts:\n    from: documents\n    chunk: {text: body, into: part, tokens: 10..20}\n")
+    spec.write_text(spec.read_text().replace("tokenizer: nano\n", ""))
+    stopped = bench.run().stopped
+    assert stopped is not None and stopped.exit_code == 2
+    assert "no tokenizer is set" in str(stopped)
+
+
 def expected(bench: Bench) -> dict[str, list[str]]:
     """The tables of an uninterrupted run in a directory of its own."""
     other = Bench(bench.folder)

@@ -11,6 +11,7 @@ from synthkit.core import registry
 from synthkit.core.action import Action, RowAction
 from synthkit.core.context import Context
 from synthkit.core.engine import Role
+from synthkit.core.errors import SpecError
 from synthkit.core.row import Child, Row
 from synthkit.plan import render_plan
 from synthkit.plan.fingerprint import EXCLUDED, definition, fingerprint
@@ -53,6 +54,7 @@ STEPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             "words": "4",
             "chars": "9",
             "cluster": "c",
+            "against": "[{run: old, table: notes}]",
         },
     ),
     "decontaminate": (
@@ -207,6 +209,7 @@ STEPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 }
 UNTRIED = {
     ("as_messages", "replace"),
+    ("dedup", "against"),
     ("expand_actions", "past"),
     ("expand_actions", "step"),
     ("fold", "unrolled"),
@@ -452,3 +455,27 @@ def test_definitions_are_what_is_digested(bench: Bench) -> None:
     for name, node in graph.nodes.items():
         assert fingerprint(graph.definitions[name]) == node.fingerprint
     assert definition(graph.nodes["rows"], None)["verb"] == "read"
+
+
+def test_a_table_to_compare_with_is_covered_by_its_version(bench: Bench) -> None:
+    import lance
+    import pyarrow as pa
+
+    bench.file("runs/old/run.json", '{"publish": {"notes": {"question": "str"}}}')
+    step = "  step:\n    from: rows\n    dedup: {by: question, against: [{run: %s, table: notes}]}\n"
+
+    def printed(run: str) -> str:
+        return bench.plan(step % run).nodes["step"].fingerprint
+
+    with pytest.raises(SpecError, match="the run 'old' has not published 'notes' yet"):
+        printed("old")
+    place = str(bench.folder / "runs/old/published/notes.lance")
+    table = lance.write_dataset(pa.table({"question": ["a"]}), place)
+    table.tags.create("v1", 1)
+    first, tagged = printed("old"), printed("old@v1")
+    assert printed("old") == first
+    lance.write_dataset(pa.table({"question": ["b"]}), table, mode="overwrite")
+    assert printed("old") != first
+    assert printed("old@v1") == tagged
+    with pytest.raises(SpecError, match="'notes' of 'old' has no tag 'v2'"):
+        printed("old@v2")

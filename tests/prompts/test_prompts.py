@@ -1,5 +1,6 @@
 """Every shipped prompt, rendered with an example row; the golden file is what a reviewer reads."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,9 @@ def test_what_all_rows_share_comes_first(name: str) -> None:
     other = {**row, "title": "x", "published": None, "sentences": ["y"], "statements": [], "used": []}
     other |= {"question": "x", "analysis": "y", "style": "survey", "criterion": "content"}
     other |= {"evidence": [], "parts": [], "draft": "y", "fixes": [], "chain": "y", "final": "z", "given": "z"}
-    other |= {"system": None, "steps": [], "past": [], "state": "", "response": "z"}
+    other |= {"steps": [], "past": [], "state": "", "response": "z"}
+    if "/service/" not in name:  # there it is the policy, one for all rows
+        other["system"] = None
     shared = {"vars": {}, "tools": TOOLS.prompt_view()}
     texts = ["".join(m.content for m in prompt.messages({**each, **shared})) for each in (row, other)]
     common = next(at for at, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
@@ -175,3 +178,10 @@ def test_what_all_rows_share_comes_first(name: str) -> None:
 def test_both_languages_have_the_same_prompts() -> None:
     names = [{n.split("/", 1)[1] for n in NAMES if n.startswith(f"{language}/")} for language in ("en", "zh")]
     assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if re.search(r"/(fas|has|service)/\w+_document\.j2$", name)])
+def test_every_character_of_a_plain_document_has_one_role(name: str) -> None:
+    """Chats have their turns' marks outside of roles: what a trainer's chat template writes is no one's text."""
+    text, spans = PromptLibrary([PROMPTS]).get(name).document({**ROWS[name.split("/")[0]], "vars": {}})
+    assert [0, *(span["end"] for span in spans)] == [*(span["start"] for span in spans), len(text)]

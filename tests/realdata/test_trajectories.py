@@ -35,7 +35,7 @@ class Source(NamedTuple):
 
 SOURCES = [
     Source("webdancer", "chatml", "deep_research", 100, {"call": 105, "final": 100}, 205, {},
-           {"openai": 100, "chatml": 100, "sharegpt": 100, "sweagent": 0, "react": 100}),
+           {"openai": 100, "chatml": 100, "sharegpt": 100, "sweagent": 0, "react": 99}),
     Source("taubench", "openai", "tau_airline", 100, {"call": 572, "say": 657}, 42, {},
            {"openai": 100, "chatml": 100, "sharegpt": 100, "sweagent": 0, "react": 0}),
     Source("fireact", "react", "react_wiki", 457, {"call": 734, "final": 457}, 1191,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from synthkit.core.action import Action
 from synthkit.core.errors import SpecError
-from synthkit.spec.reference import describe_verb, list_verbs
+from synthkit.spec.reference import LABELS, describe_verb, list_verbs
+from synthkit.spec.schema import native_verbs
 from synthkit.spec.verbs import packaged
 
 from .conftest import Load
@@ -130,10 +135,34 @@ def test_reference_of_local_and_native_verbs(write: Write) -> None:
         describe_verb("shuot")
 
 
-def test_every_native_verb_is_described() -> None:
-    for line in list_verbs().splitlines():
-        verb = line.split()[0]
-        assert describe_verb(verb).startswith(verb)
+@pytest.mark.parametrize("verb", [line.split()[0] for line in list_verbs().splitlines()])
+def test_every_shipped_verb_says_what_it_takes_gives_and_sets_aside_and_whose_idea_it_is(verb: str) -> None:
+    told = describe_verb(verb)
+    assert told.startswith(verb)
+    assert re.search(r"^  \w+: \S", told, re.M), "its keys"
+    for label in LABELS:
+        assert len(re.findall(rf"^  {label} \S", told, re.M)) == 1, label
+
+
+@pytest.mark.parametrize("action", list(native_verbs()), ids=lambda action: action.verb)
+def test_every_reason_in_a_verbs_code_is_among_its_errors(action: type[Action]) -> None:
+    said = (action.__doc__ or "").partition("Errors:")[2]
+    for reason in _reasons(Path(inspect.getfile(action))):
+        for part in reason:
+            assert part in " ".join(said.split()), f"{action.verb}: {reason}"
+
+
+def _reasons(file: Path) -> Iterator[list[str]]:
+    """What the code gives as reasons of rejects; of one that is made of parts those that are fixed."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    for call in calls:
+        match call.func, call.args:
+            case (ast.Attribute(ast.Name("ctx"), "reject"), [reason, *_]) | (
+                ast.Attribute(ast.Name("ctx"), "drop"),
+                [_, _, reason, *_],
+            ):
+                parts = [each for each in ast.walk(reason) if isinstance(each, ast.Constant)]
+                yield [each.value.strip() for each in parts if isinstance(each.value, str) and len(each.value) > 3]
 
 
 def test_packaged_composites_are_found_without_importing_the_package() -> None:

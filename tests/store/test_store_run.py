@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
 
+import lance
 import orjson
 import pyarrow as pa
 import pytest
@@ -170,6 +172,46 @@ async def test_a_damaged_table_says_what_to_do(tmp_path: Path) -> None:
     await run.close()
 
 
+async def test_files_that_are_gone_are_said_wherever_they_are_read(tmp_path: Path) -> None:
+    store = open_run(tmp_path / "run", write=True)
+    store.describe([DOCS, PARTS])
+    await store.table("docs").write(docs(3), [])
+    children = [{"_id": mint(each["_id"], "parts", 0), "_parents": [each["_id"]], "n": 1} for each in docs(3)]
+    await store.table("parts").write(children, [])
+    store.publish("out", "parts", ["n"], {})
+    await store.close()
+    for folder in ("docs.lance", "published/out.lance"):
+        for file in (tmp_path / "run" / folder / "data").iterdir():
+            file.write_bytes(file.read_bytes()[:40])
+    store = open_run(tmp_path / "run", write=False)
+    whole = re.escape(str(tmp_path / "run" / "docs.lance")) + " cannot be read: .* Remove that folder and run again"
+    for reading in (
+        lambda: store.scan("docs").collect(),
+        lambda: store.scan("parts", ["text"]).collect(),
+        store.table("docs").snapshot,
+    ):
+        with pytest.raises(StoreError, match=whole):
+            reading()
+    with pytest.raises(StoreError, match=r"published/out.lance cannot be read: .* written anew from the tables"):
+        store.published("out").collect()
+
+
+@pytest.mark.parametrize("layouts", [None, [{"name": 3}], [3], "x"])
+def test_a_run_json_without_its_layouts_is_damaged(tmp_path: Path, layouts: object) -> None:
+    asyncio.run(open_run(tmp_path / "run", write=True).close())
+    path = tmp_path / "run" / "run.json"
+    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "layouts": layouts}))
+    with pytest.raises(StoreError, match=r"run\.json is damaged: its layouts are not readable"):
+        open_run(tmp_path / "run", write=True)
+
+
+async def test_a_tag_of_other_characters_is_refused(tmp_path: Path) -> None:
+    store = open_run(tmp_path / "run", write=True)
+    with pytest.raises(StoreError, match=r"a tag is made of letters, .* as in v1\.0; not 'a b'"):
+        store.tag("a b")
+    await store.close()
+
+
 async def test_a_table_whose_creation_was_killed_is_made_anew(tmp_path: Path) -> None:
     run = open_run(tmp_path, write=True)
     run.describe([DOCS])
@@ -285,6 +327,9 @@ async def test_cleaning_takes_old_versions_and_orphans_and_says_how_much(tmp_pat
     await run.close()
     run = open_run(tmp_path, write=True)
     (tmp_path / "docs.lance" / "data" / "0.lance").write_bytes(b"x" * 5000)
+    kept = str(run.artifact("sketches") / "kept.lance")
+    for _ in range(3):
+        lance.write_dataset(pa.table({"at": [1]}), kept, mode="overwrite")
     (tmp_path / "run.json.new").write_bytes(b"x" * 100)
     told = run.clean(dry_run=True)
     assert told > 5100 and (tmp_path / "run.json.new").exists()
@@ -292,6 +337,7 @@ async def test_cleaning_takes_old_versions_and_orphans_and_says_how_much(tmp_pat
     assert not (tmp_path / "run.json.new").exists()
     assert run.scan("docs").collect().height == 100
     assert run.published("out").collect().height == 100
+    assert len(lance.dataset(kept).versions()) == 1
     assert run.clean() == run.clean(dry_run=True) == 0
     await run.close()
 

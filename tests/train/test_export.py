@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import gzip
 import json
 import os
 import signal
@@ -9,11 +12,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +27,9 @@ from hypothesis import strategies as st
 from synthkit.core.errors import SpecError, StoreError
 from synthkit.train import tokenizer as tokenizers
 from synthkit.train.export import export
+from synthkit.train.ingest import Ingest
 from synthkit.train.prepare import prepare
+from synthkit.train.store import TokenStore
 from tests.train.corpus import recipe, sequences, write_jsonl
 
 SEQUENCE = 256
@@ -217,6 +224,25 @@ def test_the_mixture_holds(tmp_path: Path, base: Path) -> None:
         assert sorted(whole) == sorted(train)
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_rows_are_held_out_together(tmp_path: Path, base: Path, kind: str) -> None:
+    """Rows of one question are on one side, in both sources."""
+    for name in "ab":
+        rows = [{"text": f"{name}{at} {DOCUMENT}", "q": at % 20} for at in range(100)]
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    sources = "\n".join(
+        f"  {name}: {{path: {tmp_path}/{name}.{kind}, share: 50%, repeat: 9, together: q}}" for name in "ab"
+    )
+    _export(recipe(tmp_path / "r.yaml", base, sources, budget="2K", holdout="30%"), tmp_path / "out")
+    sides: dict[int, set[bool]] = {}
+    for name in "ab":
+        for line in _ledger(tmp_path / "out", name):
+            sides.setdefault((int(line["row"].rsplit(":", 1)[1]) - 1) % 20, set()).add(line["valid"])
+    assert all(len(each) == 1 for each in sides.values()) and len(sides) == 20
+    assert 2 <= sum(True in each for each in sides.values()) <= 10
+
+
 def test_too_few_tokens_are_refused(tmp_path: Path, base: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [{"text": DOCUMENT}] * 20)
     file = recipe(tmp_path / "r.yaml", base, f"  a: {{path: {tmp_path}/a.jsonl, share: 100%, repeat: 2}}", budget="1M")
@@ -264,6 +290,96 @@ def _bytes(out: Path) -> dict[str, bytes]:
         for path in sorted(out.rglob("*"))
         if path.is_file() and path.name != ".lock"
     }
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "jsonl.gz", "txt", "csv"])
+def test_reading_goes_on_where_it_stopped(
+    tmp_path: Path, base: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after every batch in turn, in the middle of files and of row groups: the same tokens as in one go."""
+    monkeypatch.setattr("synthkit.train.store.PART_TOKENS", 150)
+    for module in ("batch", "file_source"):
+        monkeypatch.setattr(f"synthkit.train.{module}.BATCH_ROWS", 4)
+    texts: list[str | None] = [f"{at} {DOCUMENT * (at % 3)}" for at in range(30)]
+    if kind == "parquet":
+        texts[5] = None
+        pq.write_table(pa.table({"n": range(30), "text": texts}), tmp_path / "a.parquet", row_group_size=7)
+    elif kind == "txt":
+        for at, text in enumerate(texts):
+            (tmp_path / f"{at}.txt").write_text(str(text))
+    elif kind == "csv":
+        with (tmp_path / "a.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["text"], *[[text] for text in texts]])
+    else:
+        data = write_jsonl(tmp_path / "a.jsonl", [{"text": text} for text in texts]).read_bytes()
+        if kind == "jsonl.gz":
+            (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(data))
+            (tmp_path / "a.jsonl").unlink()
+    file = recipe(tmp_path / "r.yaml", base, f'  a: {{path: "{tmp_path}/*.{kind}", share: 100%, repeat: 99}}')
+    prepared = prepare(file)
+    ingest = Ingest(prepared.recipe, prepared.sources["a"], prepared.tokenizer, None)
+
+    class Stop(Exception):
+        pass
+
+    def store(name: str) -> TokenStore:
+        return TokenStore(tmp_path / name, ingest.key(), masked=False)
+
+    ingest.run(store("whole"), 10**9, lambda new: None)
+    for last in range(40):
+        calls = iter(range(last))
+
+        def progress(new: int, calls: Iterator[int] = calls) -> None:
+            if next(calls, None) is None:
+                raise Stop
+
+        with contextlib.suppress(Stop):
+            ingest.run(store("stopped"), 10**9, progress)
+    one, other = store("whole"), store("stopped")
+    assert one.done and other.done
+    assert one.ids().tolist() == other.ids().tolist() and len(one.ids())
+    lines = [pa.concat_tables(each.parts()).to_pylist() for each in (one, other)]
+    assert lines[0] == lines[1] and len(lines[0]) == 30
+    assert lines[0] != [] and {line["aside"] for line in lines[0]} == ({None, "empty"} if kind == "parquet" else {None})
+
+
+def test_spans_that_are_wrong_are_told(tmp_path: Path, base: Path) -> None:
+    good = {"text": DOCUMENT, "spans": [{"role": "a", "start": 0, "end": 3}]}
+    rows = [
+        good,
+        {"text": DOCUMENT, "spans": [{"role": "a", "start": 0, "end": 999}]},
+        {"text": DOCUMENT, "spans": [{"role": "a"}]},
+        {"text": DOCUMENT, "spans": "none"},
+        {"text": DOCUMENT},
+    ]
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    source = f"  a: {{path: {tmp_path}/a.jsonl, share: 100%, repeat: 99}}"
+    file = recipe(tmp_path / "r.yaml", base, source, outputs="[packed]", loss="{a: 0}", budget=100)
+    manifest = _export(file, tmp_path / "out")
+    assert manifest["sources"]["a"]["aside"] == {
+        "role spans outside of the text": 1,
+        "spans that are not {role, start, end}": 2,
+    }
+    pq.write_table(pa.table({"text": ["x"], "spans": ["y"]}), tmp_path / "b.parquet")
+    file = recipe(tmp_path / "s.yaml", base, f"  b: {{path: {tmp_path}/b.parquet, share: 100%}}")
+    with pytest.raises(SpecError, match=r"column 'spans' of .* is string, not a list of role, start and end"):
+        prepare(file)
+    pq.write_table(pa.table({"text": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(SpecError, match=r"column 'text' of .* is int64, not text"):
+        prepare(file)
+
+
+def test_special_tokens_of_templates_are_tokens(tmp_path: Path, base: Path, chatty: Path) -> None:
+    text = "<|im_start|>user\nhi<|im_end|>\n<|endoftext|>"
+    write_jsonl(tmp_path / "a.jsonl", [{"text": text}])
+    source = f"  a: {{path: {tmp_path}/a.jsonl, share: 100%, repeat: 99}}"
+    special = "[<|im_start|>, <|im_end|>]"
+    _export(recipe(tmp_path / "r.yaml", base, source, special=special, budget=40), tmp_path / "out")
+    (document,) = _documents(tmp_path / "out", "a")
+    eod = tokenizers.load(str(base)).eod
+    assert document[0] == eod + 1 and eod + 2 in document and document.count(eod) == 1
+    with pytest.raises(SpecError, match=r"ends documents with <\|im_end\|>, so none may hold it"):
+        prepare(recipe(tmp_path / "r.yaml", chatty, source, special=special))
 
 
 CHILD = """

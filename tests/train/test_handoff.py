@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import lance
@@ -126,6 +127,56 @@ def test_preflight_lets_a_good_export_go(work: Path) -> None:
     assert found.code == 0 and found.out.endswith("49 iterations\n"), found.text
 
 
+def test_what_a_table_has_not_is_said_where_it_stands(work: Path) -> None:
+    """Run, tag, table, column, a column of another type, and a role: each at its key."""
+    Path("bad.yaml").write_text(
+        "tokenizer: nano\nsequence: 1Ki\nbudget: 1K\noutputs: packed\nsources:\n"
+        "  a: {run: fas_planing, table: plans, share: 20%}\n"
+        "  b: {run: fas_planning@v9, table: plans, share: 20%}\n"
+        "  c: {run: fas_planning, table: plan, share: 20%}\n"
+        "  d: {run: fas_planning, table: plans, text: txt, share: 20%}\n"
+        "  e: {run: fas_planning, table: plans, text: tokens, share: 20%}\n"
+    )
+    found = call("export", "bad.yaml")
+    assert found.code == 2 and "Traceback" not in found.err
+    for told in (
+        "bad.yaml:6:12: ", "is not a run", "bad.yaml:7:12: published table 'plans' has no tag 'v9'",
+        "bad.yaml:8:33: run 'fas_planning' publishes no table 'plan'", "did you mean 'plans'?",
+        "bad.yaml:9:46: table 'plans' has no column 'txt'", "did you mean 'text'?",
+        "bad.yaml:10:46: column 'tokens' of table 'plans' is int(0..), not text",
+    ):  # fmt: skip
+        assert told in found.err, found.err
+    Path("role.yaml").write_text(
+        "tokenizer: nano\nsequence: 1Ki\nbudget: 1K\noutputs: packed\nloss: {questoin: 0}\nsources:\n"
+        "  a: {run: fas_planning, table: plans, share: 100%}\n"
+    )
+    found = call("export", "role.yaml")
+    assert found.code == 2 and "role.yaml:5:8: no document has the role 'questoin'" in found.err
+    assert "roles of the sources: action, analysis, question; did you mean 'question'?" in found.err
+
+
+def test_a_role_is_left_out_of_the_loss(work: Path) -> None:
+    """The run's own spans: questions are read, moves are learned, to the token."""
+    from tokenizers import Tokenizer
+
+    from synthkit.core.resources import shipped
+
+    Path("masked.yaml").write_text(
+        "tokenizer: nano\nsequence: 1Ki\nbudget: 5K\noutputs: packed\nloss: {question: 0}\nsources:\n"
+        "  a: {run: fas_planning, table: plans, share: 100%}\n"
+    )
+    assert call("export", "masked.yaml").code == 0
+    tokenizer = Tokenizer.from_file(str(shipped("nano") / "tokenizer.json"))
+    for row in pq.read_table("exports/masked/packed/train-00000.idx.parquet").to_pylist():
+        for start, end in pairwise([*row["seq_start_id"], len(row["input_ids"])]):
+            ids, mask = row["input_ids"][start : end - 1], row["loss_mask"][start:end]
+            first = mask.index(1) + 1  # of the tokens that are labels to learn
+            assert 0 not in mask[first - 1 : -1] and mask[-1] == 0
+            read = tokenizer.decode(ids[:first], skip_special_tokens=False)
+            learned = tokenizer.decode(ids[first:], skip_special_tokens=False)
+            assert read.startswith("Question: ") and learned.lstrip().startswith("<think>")
+
+
 def _edit(text: str, *pairs: tuple[str, str]) -> None:
     path = Path("recipes/nano.yaml")
     content = path.read_text()
@@ -228,3 +279,27 @@ def test_chats_are_measured_by_their_template(tmp_path: Path, base: Path, monkey
     traced = call("trace", "out", lines[0]["id"], "--no-row")
     assert traced.code == 0 and "place      train" in traced.out
     assert call("preflight", str(file), "--out", "out").code == 0
+
+
+def test_runs_of_an_agent_become_chats(work: Path) -> None:
+    """The shipped fine-tuning spec's tables, with their tools and the loss of each message."""
+    assert call("run", "specs/sft_a.yaml", "--quiet").code == 0
+    Path("chats.yaml").write_text(
+        "tokenizer: nano\nsequence: 4Ki\nbudget: 20K\nholdout: 20%\noutputs: [chat]\nsources:\n"
+        "  chats: {run: sft_a, table: stage_1, messages: messages, share: 40%, repeat: 99}\n"
+        "  runs: {run: sft_a, table: stage_2, messages: messages, tools: functions, share: 60%, repeat: 99}\n"
+    )
+    exported = call("export", "chats.yaml")
+    assert exported.code == 0, exported.text
+    lines = [json.loads(line) for line in Path("exports/chats/chat/training.jsonl").read_text().splitlines()]
+    runs = [line for line in lines if line["source"] == "runs"]
+    stored = {row["_id"]: row for row in api.open("runs/sft_a")["stage_2"].collect().to_dicts()}
+    assert runs and {line["id"] for line in runs} <= stored.keys()
+    for line in runs:
+        assert [each["function"]["name"] for each in line["tools"]][:2] == ["search", "visit"]
+        assert [message["loss"] for message in line["messages"]] == [
+            message["role"] == "assistant" for message in line["messages"]
+        ]
+        contents = [message["content"] for message in stored[line["id"]]["messages"]]
+        assert [message["content"] for message in line["messages"]] == contents
+    assert call("preflight", "chats.yaml", "--gpus", "1").code == 0

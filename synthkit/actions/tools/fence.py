@@ -89,7 +89,7 @@ _HARMLESS = """
     clock_gettime:228:113 clock_getres:229:114 clock_nanosleep:230:115 exit_group:231:94 epoll_wait:232
     epoll_ctl:233:21 mkdirat:258:34 newfstatat:262:79 unlinkat:263:35 renameat:264:38 linkat:265:37
     symlinkat:266:36 readlinkat:267:78 faccessat:269:48 pselect6:270:72 ppoll:271:73 set_robust_list:273:99
-    epoll_pwait:281:22 timerfd_create:283:85 eventfd:284 fallocate:285:47 timerfd_settime:286:86
+    epoll_pwait:281:22 timerfd_create:283:85 eventfd:284 timerfd_settime:286:86
     timerfd_gettime:287:87 eventfd2:290:19 epoll_create1:291:20 dup3:292:24 pipe2:293:59 preadv:295:69 pwritev:296:70
     getcpu:309:168 renameat2:316:276 getrandom:318:278 membarrier:324:283 copy_file_range:326:285 statx:332:291
     rseq:334:293 close_range:436:436 faccessat2:439:439 epoll_pwait2:441:441

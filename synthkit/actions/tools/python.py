@@ -87,7 +87,9 @@ def told(ran: Ran, limits: tuple[int, int, int]) -> str:
     """What the agent sees: the output, and how the program ended where it did not end well."""
     seconds, memory, _ = limits
     notes = []
-    if ran.late:
+    if ran.full:
+        notes.append("[stopped; a program may write 256 MiB in 10,000 files]")
+    elif ran.late:
         notes.append(f"[stopped after {seconds} s]")
     elif ran.status == -signal.SIGSEGV or ran.status == -signal.SIGKILL:
         notes.append(f"[ended by signal {-ran.status}; the program may use {memory >> 20} MiB]")

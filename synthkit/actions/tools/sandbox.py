@@ -16,11 +16,13 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 _FENCE = Path(__file__).with_name("fence.py")
 _GRACE = 2.0
 """Seconds of the clock for the interpreter to start and end."""
+_ROOM, _FILES, _GLANCE = 256 << 20, 10_000, 0.25
+"""Bytes and number of a program's files, and how often (in seconds) they are counted: no kernel limit says it."""
 
 
 class SandboxError(Exception):
@@ -49,6 +51,8 @@ class Ran(NamedTuple):
     """Whether it was ended by the clock."""
     walls: tuple[str, ...]
     """What stood around it."""
+    full: bool = False
+    """Whether it was ended for the room that its files took."""
 
 
 async def run(code: str, limits: Limits, *, interpreter: Path | None = None, fenced: bool = True) -> Ran:
@@ -82,27 +86,32 @@ async def run(code: str, limits: Limits, *, interpreter: Path | None = None, fen
             env={"PYTHONHASHSEED": "0", "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "TZ": "UTC"},
             start_new_session=True,
         )
-        late = await _ended(process, 2 * limits.seconds + _GRACE)
+        stopped = await _ended(process, 2 * limits.seconds + _GRACE, folder)
         said = _said(report, process.returncode, output)
         text = _text(output, limits.output)
         for own in said["prefixes"]:  # paths of this machine have no place in rows
             text = text.replace(own, "/usr")
-        late = late or -process.returncode == signal.SIGXCPU
-        return Ran(text.replace(folder, "/home/agent"), process.returncode, late, tuple(said["walls"]))
+        late = stopped == "late" or -process.returncode == signal.SIGXCPU
+        text = text.replace(folder, "/home/agent")
+        return Ran(text, process.returncode, late, tuple(said["walls"]), full=stopped == "full")
 
 
-async def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for the end, and bring it about in time; whether that was needed."""
+async def _ended(process: subprocess.Popen[bytes], seconds: float, folder: str) -> Literal["", "late", "full"]:
+    """Wait for the end, or bring it about, and say why."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     handle = -1
     try:
         handle = os.pidfd_open(process.pid)
         loop.add_reader(handle, ended.set)
-        await asyncio.wait_for(ended.wait(), seconds)
-        return False
-    except TimeoutError:
-        return True
+        last = loop.time() + seconds
+        while (left := last - loop.time()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), min(left, _GLANCE))
+                return ""
+            if _full(folder):
+                return "full"
+        return "late"
     except OSError as error:
         raise SandboxError(f"processes cannot be watched here (pidfd_open: {error.strerror})") from error
     finally:
@@ -112,6 +121,20 @@ async def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()  # it has ended, or was killed just now
+
+
+def _full(folder: str) -> bool:
+    """Whether a program's files take more room than they may."""
+    room, number, folders = 0, 0, [folder]
+    while folders and room <= _ROOM and number <= _FILES:
+        with suppress(OSError), os.scandir(folders.pop()) as found:
+            for each in found:
+                number += 1
+                with suppress(OSError):  # gone by now
+                    room += each.stat(follow_symlinks=False).st_blocks * 512
+                    if each.is_dir(follow_symlinks=False):
+                        folders.append(each.path)
+    return room > _ROOM or number > _FILES
 
 
 def _said(report: IO[bytes], status: int, output: IO[bytes]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -35,16 +35,20 @@ class Search(CorpusTool):
 
         async def search(arguments: Mapping[str, Value]) -> str:
             queries = texts(arguments["query"], "query must be a text or a list of texts")
-            found = []
-            for query in queries:
-                results = [self._shown(each, query) for each in await library.search(query, self.k)]
-                heading = [f"= {query}"] if len(queries) > 1 else []
-                found.append("\n".join([*heading, *(results or ["(nothing found)"])]))
-            return "\n\n".join(found)
+            return self.shown([(query, await library.search(query, self.k)) for query in queries])
 
         return OpenTool(search, library.key)
 
-    def _shown(self, document: Document, query: str) -> str:
+    def shown(self, found: Sequence[tuple[str, Sequence[Document]]]) -> str:
+        """The response: the results of each query, under its words where there are several."""
+        parts = []
+        for query, documents in found:
+            heading = [f"= {query}"] if len(found) > 1 else []
+            results = [self._result(each, query) for each in documents] or ["(nothing found)"]
+            parts.append("\n".join([*heading, *results]))
+        return "\n\n".join(parts)
+
+    def _result(self, document: Document, query: str) -> str:
         """A result: title, address, excerpt."""
         text = document.text
         spans = list(sentences(text)) if self.excerpt else []

@@ -1,7 +1,7 @@
 """`visit`: what a document says about a goal, page by page.
 
 A page is made of whole sentences. With a goal its most related sentences are given, and without a page number the page
-that has the most of them; without a goal the whole page.
+that has the most of them; without a goal the whole page as it stands, so that code and tables keep their shape.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Visit(CorpusTool):
     kind: ClassVar[str] = "visit"
     needs: ClassVar[frozenset[str]] = frozenset({"url"})
     takes: ClassVar[frozenset[str]] = frozenset({"goal", "page"})
+    version: ClassVar[int] = 2
 
     page: Annotated[int, Field(ge=200)] = 4000
     """Characters of a page; a sentence is never cut, unless it is longer."""
@@ -58,15 +59,16 @@ class Visit(CorpusTool):
 
     def shown(self, document: Document, goal: str, number: int | None) -> str:
         """One page of a document: title, address and page, then what it says about the goal."""
-        pages = list(paged(document.text, self.page))
+        places = spans(document.text, self.page)
+        pages = [[document.text[start:end] for start, end in page] for page in places]
         if number is None:
             number = 1 + _about(pages, goal)
         elif not 1 <= number <= len(pages):
             raise ToolError(f"{document.id!r} has the pages 1 to {len(pages)}; there is no page {number}")
         page = pages[number - 1]
-        chosen = best(page, goal, self.excerpt) if goal else list(range(len(page)))
-        body = "\n".join(page[at] for at in chosen)
-        if not body:
+        if not goal:
+            body = _whole(document.text, places[number - 1])
+        elif not (body := "\n".join(page[at] for at in best(page, goal, self.excerpt))):
             body = "\n".join(["(nothing on this page is about the goal; it begins:)", *page[:1]])
         return f"{document.title or document.id} ({document.id}) [{number}/{len(pages)}]\n{body}"
 
@@ -78,16 +80,29 @@ def _about(pages: Sequence[Sequence[str]], goal: str) -> int:
     return most.index(max(most))
 
 
-def paged(text: str, size: int) -> list[list[str]]:
-    """The sentences of a text in pages of at most `size` characters; longer sentences are cut. One page at least."""
-    pages: list[list[str]] = [[]]
+def _whole(text: str, page: Sequence[tuple[int, int]]) -> str:
+    """A page as it stands in the text, with the indentation of its first line."""
+    if not page:
+        return ""
+    first, last = page[0][0], page[-1][1]
+    line = text.rfind("\n", 0, first) + 1
+    return text[line if text[line:first].isspace() else first : last]
+
+
+def spans(text: str, size: int) -> list[list[tuple[int, int]]]:
+    """Where the sentences of a text stand, in pages of at most `size` characters; longer ones are cut.
+
+    One page at least, which is empty where there is no sentence.
+    """
+    pages: list[list[tuple[int, int]]] = [[]]
     room = size
     for each in sentences(text):
         for start in range(each.start, each.end, size):
-            piece = text[start : min(start + size, each.end)]
-            if pages[-1] and len(piece) > room:
+            end = min(start + size, each.end)
+            gap = max(start - pages[-1][-1][1], 1) if pages[-1] else 0
+            if pages[-1] and gap + end - start > room:
                 pages.append([])
-                room = size
-            pages[-1].append(piece)
-            room -= len(piece) + 1
+                room, gap = size, 0
+            pages[-1].append((start, end))
+            room -= gap + end - start
     return pages

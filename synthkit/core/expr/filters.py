@@ -94,6 +94,10 @@ def _after(value: Any, mark: Any) -> str:
     return text_of(value).rpartition(text_of(mark))[2]
 
 
+def _before(value: Any, mark: Any) -> str:
+    return text_of(value).partition(text_of(mark))[0]
+
+
 def _share(value: Any, salt: str = "") -> float:
     return int(digest([str(salt), text_of(value)])[:13], 16) / 16**13
 
@@ -198,6 +202,7 @@ _TEXT = [
     Filter("trim", _JINJA["trim"], "str", "without space (or the characters given) at both ends"),
     Filter("replace", _replace, "str", "replace(old, new): every occurrence replaced"),
     Filter("after", _after, "str", "after(mark): what follows the last occurrence of the mark, or all"),
+    Filter("before", _before, "str", "before(mark): what stands before the first occurrence of the mark, or all"),
     Filter("truncate", _truncate, "str", "truncate(length, end='...'): cut to that many characters"),
     Filter("indent", _indent, "str", "indent(width=4, first=false): lines shifted to the right"),
     Filter("string", text_of, "str", "as text; lists and objects as JSON"),

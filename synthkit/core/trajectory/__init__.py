@@ -33,14 +33,14 @@ def parse(
     """The trajectory in `value`: messages, an object or text, whichever the form has, or the JSON text of these.
 
     `say`: the agent may talk with a user. `question` replaces what the user says first. `toolset` gives a ReAct action
-    the name of its argument. Malformed says what is wrong, and in which message or line.
+    the name of its argument, and texts in `<parameter=...>` their types. Malformed says what is wrong, and where.
     """
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             value = loads(value)
         except ValueError as error:
             raise Malformed("", f"not JSON: {error}") from None
-    turns = Turns(say=say, question=question)
+    turns = Turns(say=say, question=question, toolset=toolset)
     match detect(value) if form == "auto" else form:
         case "openai":
             openai.read(value, turns)

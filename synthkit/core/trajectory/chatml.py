@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synthkit.core.trajectory.form import Malformed, Trajectory, Unwritable
-from synthkit.core.trajectory.tags import call_of, inner, segments, tagged, tagged_call, untagged
+from synthkit.core.trajectory.tags import calls_of, inner, segments, tagged, tagged_call, untagged
 from synthkit.core.trajectory.turns import Called, Turns, joined, messages_of, text_of
 
 _TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>|\Z)\s*", re.DOTALL)
@@ -27,52 +27,58 @@ def read(value: Any, turns: Turns) -> None:
         turns_of_agent("the text", value, turns)
         return
     for at, message in messages_of(_parsed(value) if isinstance(value, str) else value):
-        turn(at, message.get("role"), text_of(at, message.get("content")), turns)
+        reasoning = text_of(at, message.get("reasoning_content") or message.get("reasoning"))
+        name = message.get("name")
+        text = text_of(at, message.get("content"))
+        turn(at, message.get("role"), text, turns, reasoning, name if isinstance(name, str) else None)
 
 
-def turn(at: str, role: Any, text: str, turns: Turns) -> None:
-    """One message."""
+def turn(at: str, role: Any, text: str, turns: Turns, reasoning: str = "", name: str | None = None) -> None:
+    """One message; `name` is that of the tool which responds."""
     if role in ("system", "developer"):
         turns.system(at, text)
     elif role == "user":
         if (turns.begun and _OPEN in text) or text.lstrip().startswith(_OPEN):
             turns_of_agent(at, text, turns, user=True)
+        elif turns.waits_for_words:
+            turns.respond(at, text)
         else:
             turns.user(at, text)
     elif role in ("tool", "function"):
         if text.lstrip().startswith(_OPEN):
             turns_of_agent(at, text, turns, user=True)
         else:
-            turns.respond(at, text)
+            turns.respond(at, text, name=name)
     elif role == "assistant":
-        turns_of_agent(at, text, turns)
+        turns_of_agent(at, text, turns, reasoning)
     else:
         raise Malformed(at, f"the role {role!r} is none of system, user, assistant, tool")
 
 
-def turns_of_agent(at: str, text: str, turns: Turns, *, user: bool = False) -> None:
+def turns_of_agent(at: str, text: str, turns: Turns, reasoning: str = "", *, user: bool = False) -> None:
     """What the tags of one message say; with `user`, bare text is the user's."""
-    thoughts: list[str] = []
+    thoughts: list[str] = [reasoning] if reasoning.strip() else []
     words: list[str] = []
     calls: list[Called] = []
 
     def settle() -> None:
         """Make the calls that stand side by side."""
         if calls:
-            turns.call(at, joined(*thoughts, *words), calls)
-            for waiting in (thoughts, words, calls):
-                waiting.clear()
+            turns.call(at, calls)
+            calls.clear()
 
     for tag, piece in segments(at, text):
         if tag == "tool_call":
-            calls.append(call_of(at, piece))
-            continue
-        settle()
-        if tag == "tool_response":
+            made = calls_of(at, piece)
+            calls += [made[0]._replace(thought=joined(*thoughts, *words)), *made[1:]]
+            thoughts, words = [], []
+        elif tag == "tool_response":
             if thoughts or words:
                 raise Malformed(at, "a tool response without a call")
+            settle()
             turns.respond(at, inner(piece))
         elif tag == "answer":
+            settle()
             turns.answer(at, joined(*thoughts, *words), inner(piece))
             thoughts, words = [], []
         elif tag == "think":

@@ -1,20 +1,22 @@
 """OpenAI's chat messages, with `tool_calls`.
 
 The thought is `reasoning_content` (or `reasoning`), a leading `<think>...</think>`, and, in a message that calls a
-tool, its text: it was not a turn to the user. Responses find their call by `tool_call_id`, else by order. Written, each
-step is a message of its own, so parallel calls come back one after another. Cannot be held: words that nobody replied
-to (they come back as the final answer), and words with `<think>`.
+tool, its text: it was not a turn to the user. Nor was a message right before one that calls: both are one turn, as are
+calls in messages one after another. Responses find their call by `tool_call_id`, else by `name`, else by order.
+Written, each step is a message of its own, so parallel calls come back one after another. Cannot be held: words that
+nobody replied to (they come back as the final answer), and words with `<think>`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from synthkit.core.trajectory.form import Malformed, Trajectory, Unwritable
 from synthkit.core.trajectory.tags import tagged
-from synthkit.core.trajectory.turns import Called, Turns, called, joined, messages_of, text_of
+from synthkit.core.trajectory.turns import Called, Turns, called, id_of, joined, messages_of, text_of
 
 Thoughts = Literal["field", "tags", "omit"]
 """Where thoughts are written: in `reasoning_content`, in `<think>` tags before the text, or nowhere."""
@@ -22,7 +24,9 @@ Thoughts = Literal["field", "tags", "omit"]
 
 def read(value: Any, turns: Turns) -> None:
     """Tell `turns` what the messages hold."""
-    for at, message in messages_of(value):
+    messages = messages_of(value)
+    turn = _Turn()
+    for (at, message), (_, after) in zip(messages, [*messages[1:], ("", {})], strict=True):
         role = message.get("role")
         text = text_of(at, message.get("content"))
         if role in ("system", "developer"):
@@ -30,27 +34,43 @@ def read(value: Any, turns: Turns) -> None:
         elif role == "user":
             turns.user(at, text)
         elif role in ("tool", "function"):
-            named = message.get("tool_call_id")
-            turns.respond(at, text, named if isinstance(named, str) else None)
+            name = message.get("name")
+            turns.respond(at, text, id_of(message.get("tool_call_id")), name if isinstance(name, str) else None)
         elif role == "assistant":
-            agent(at, message, text, turns)
+            goes_on = after.get("role") == "assistant" and bool(after.get("tool_calls") or after.get("function_call"))
+            _agent(at, message, text, turn, goes_on, turns)
         else:
             raise Malformed(at, f"the role {role!r} is none of system, developer, user, assistant, tool")
 
 
-def agent(at: str, message: Mapping[str, Any], text: str, turns: Turns) -> None:
-    """An assistant's message."""
+@dataclass
+class _Turn:
+    """What the agent said and called in messages that go on in the next."""
+
+    said: list[str | None] = field(default_factory=list)
+    calls: list[Called] = field(default_factory=list)
+
+
+def _agent(at: str, message: Mapping[str, Any], text: str, turn: _Turn, goes_on: bool, turns: Turns) -> None:
+    """An assistant's message; `goes_on`: the next one is of the same turn, and calls."""
     reasoning = text_of(at, message.get("reasoning_content") or message.get("reasoning"))
     thought, words = _split(at, text)
     calls = calls_of(at, message)
     if calls:
-        turns.call(at, joined(reasoning, thought, words), calls)
+        turn.said += [reasoning, thought, words]
+        turn.calls += [calls[0]._replace(thought=joined(*turn.said)), *calls[1:]]
+        turn.said = []
+        if not goes_on:
+            turns.call(at, turn.calls)
+            turn.calls = []
+    elif goes_on:
+        turn.said += [reasoning, thought, words]
     else:
         turns.speak(at, joined(reasoning, thought), words)
 
 
 def calls_of(at: str, message: Mapping[str, Any]) -> list[Called]:
-    """The calls of a message: `tool_calls`, or the older `function_call`."""
+    """The calls of a message: `tool_calls`, with `function` or without it, or the older `function_call`."""
     made = message.get("tool_calls") or []
     if not isinstance(made, list):
         raise Malformed(at, "tool_calls is not a list")
@@ -58,10 +78,10 @@ def calls_of(at: str, message: Mapping[str, Any]) -> list[Called]:
         made = [{"function": message["function_call"]}]
     found = []
     for call in made:
-        function = call.get("function") if isinstance(call, Mapping) else None
+        function = call.get("function", call if "name" in call else None) if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping):
             raise Malformed(at, "a tool call without `function`")
-        found.append(called(at, function.get("name"), function.get("arguments"), call.get("id")))
+        found.append(called(at, function, call.get("id")))
     return found
 
 

@@ -1,5 +1,7 @@
-"""ReAct: Thought, Action, Observation, numbered or not, as messages (FireAct) or as one text.
+"""ReAct: Thought, Action, Observation, numbered or not, as messages (FireAct, also those of ShareGPT) or as one text.
 
+The labels may be bold, or Chinese (思考, 行动, 行动输入, 观察, 最终答案); written, they are English. In one text, what
+stands before the labels is the system text if there is a `Question:`, else the question.
 An action is `name[input]`, or the lines `Action: name` and `Action Input: ...`; `finish[...]` or `Final Answer:` ends
 it, and the observation after that is left out: it tells whether the answer was right. The input is the tool's first
 parameter in the toolset (`input` where there is no such tool), or a JSON object of all arguments. Several actions
@@ -14,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from synthkit.core.trajectory import sharegpt
 from synthkit.core.trajectory.form import Malformed, Trajectory, Unwritable
 from synthkit.core.trajectory.turns import Called, Turns, joined, messages_of, text_of
 from synthkit.core.types.find import loads
@@ -23,9 +26,16 @@ if TYPE_CHECKING:
 
 INPUT = "input"
 """The argument that holds the text in brackets, where no toolset says its name."""
-_LABEL = re.compile(
-    r"^[ \t]*(Question|Thought|Action Input|Action|Observation|Final Answer)(?: \d+)?:[ \t]?", re.MULTILINE
-)
+_WORDS = {
+    "Question": ("Question", "问题"),
+    "Thought": ("Thought", "思考", "想法"),
+    "Action Input": ("Action Input", "行动输入", "动作输入"),
+    "Action": ("Action", "行动", "动作"),
+    "Observation": ("Observation", "观察结果", "观察"),
+    "Final Answer": ("Final Answer", "最终答案", "最终回答"),
+}
+_MEANS = {word: label for label, words in _WORDS.items() for word in words}
+_LABEL = re.compile(rf"^[ \t]*(?:\*\*)?({'|'.join(_MEANS)})(?: ?\d+)?(?:\*\*)?[:：](?:\*\*)?[ \t]?", re.MULTILINE)
 _ACTION = re.compile(r"\s*([\w.-]+)\[(.*)\]\s*", re.DOTALL)
 _FINISH = "finish"
 
@@ -41,22 +51,41 @@ class Block(NamedTuple):
 def read(value: Any, turns: Turns, toolset: Toolset | None = None) -> None:
     """Tell `turns` what the messages, or the text, hold."""
     if isinstance(value, str):
-        _blocks(list(_labelled("line", value)), turns, toolset)
+        _blocks(list(_labelled("line", value)), turns, toolset, whole=True)
         return
     ended = False
-    for at, message in messages_of(value):
-        role, text = message.get("role"), text_of(at, message.get("content"))
+    for at, role, text in _messages(value, turns):
         if role == "system":
             turns.system(at, text)
         elif role == "assistant":
             ended = _blocks(list(_labelled(at, text)), turns, toolset)
         elif role in ("user", "tool"):
             if turns.waits:
-                turns.respond(at, re.sub(r"^Observation(?: \d+)?: ?", "", text))
-            elif not (ended and text.startswith("Observation")):
-                turns.user(at, re.sub(r"^Question: ?", "", text))
+                turns.respond(at, _without("Observation", text))
+            elif not (ended and _without("Observation", text) != text):
+                turns.user(at, _without("Question", text))
         else:
             raise Malformed(at, f"the role {role!r} is none of system, user, assistant, tool")
+
+
+def labels(text: str) -> set[str]:
+    """The labels that stand in a text, by their English names."""
+    return {_MEANS[match.group(1)] for match in _LABEL.finditer(text)}
+
+
+def _messages(value: Any, turns: Turns) -> Iterator[tuple[str, Any, str]]:
+    """Place, role and text of each message, of ShareGPT's too."""
+    shared = value.get("conversations") if isinstance(value, Mapping) else value
+    if isinstance(shared, list) and shared and isinstance(shared[0], Mapping) and "from" in shared[0]:
+        yield from ((at, sharegpt.ROLES[sender], text) for at, sender, text in sharegpt.messages(value, turns))
+    else:
+        yield from ((at, each.get("role"), text_of(at, each.get("content"))) for at, each in messages_of(value))
+
+
+def _without(label: str, text: str) -> str:
+    """A text without its label."""
+    match = _LABEL.match(text)
+    return text[match.end() :] if match and _MEANS[match.group(1)] == label else text
 
 
 def _labelled(at: str, text: str) -> Iterator[Block]:
@@ -67,15 +96,18 @@ def _labelled(at: str, text: str) -> Iterator[Block]:
     matches = list(_LABEL.finditer(text))
     before = text[: matches[0].start()] if matches else text
     if before.strip():
-        yield Block("line 1" if at == "line" else at, "", before.strip("\n"))
+        yield Block("line 1" if at == "line" else at, "", before.strip("\r\n"))
     ends = [*(each.start() for each in matches[1:]), len(text)]
     for match, after in zip(matches, ends, strict=False):
         place = f"line {text.count(chr(10), 0, match.start()) + 1}" if at == "line" else at
-        yield Block(place, match.group(1), text[match.end() : after].rstrip("\n"))
+        yield Block(place, _MEANS[match.group(1)], text[match.end() : after].rstrip("\r\n"))
 
 
-def _blocks(blocks: list[Block], turns: Turns, toolset: Toolset | None) -> bool:
-    """Tell `turns` what the blocks say; whether the agent gave its final answer."""
+def _blocks(blocks: list[Block], turns: Turns, toolset: Toolset | None, *, whole: bool = False) -> bool:
+    """Tell `turns` what the blocks say; whether the agent gave its final answer.
+
+    `whole`: they are all there is, so the question may be among them.
+    """
     thoughts: list[str] = []
     name = ""
     ended = False
@@ -87,6 +119,8 @@ def _blocks(blocks: list[Block], turns: Turns, toolset: Toolset | None) -> bool:
         elif label in ("", "Thought"):
             if not label and not turns.begun and any(each.label == "Question" for each in blocks):
                 turns.system(at, text)
+            elif not label and whole and number == 0 and [each.label for each in blocks[1:2]] == ["Thought"]:
+                turns.user(at, text)
             else:
                 thoughts.append(text)
         elif label == "Observation":
@@ -102,7 +136,7 @@ def _blocks(blocks: list[Block], turns: Turns, toolset: Toolset | None) -> bool:
                 turns.answer(at, joined(*thoughts), made)
                 ended = True
             else:
-                turns.call(at, joined(*thoughts), [made])
+                turns.call(at, [made._replace(thought=joined(*thoughts))])
             thoughts = []
     if thoughts:
         raise Malformed(blocks[-1].at, "a thought without an action")

@@ -1,19 +1,22 @@
 """ShareGPT: `{from, value}`, with the tags of ChatML.
 
-`human`, `gpt`, `system`, and for tools `function_call` (a call as JSON) and `observation`, as LLaMA-Factory has them.
+`human`, `gpt`, `system`, and for tools `function_call` (a call as JSON, or a list of them) and `observation`, as
+LLaMA-Factory has them. With ReAct's labels in the agent's turns (ToolBench) it is read as `react`.
 What it cannot hold is what ChatML cannot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from synthkit.core.trajectory import chatml
 from synthkit.core.trajectory.form import Malformed, Trajectory
 from synthkit.core.trajectory.turns import Turns, messages_of, text_of
 
-_ROLES = {
+CALL = re.compile("<tool_call>|<function=")
+ROLES = {
     "system": "system",
     "human": "user",
     "user": "user",
@@ -31,7 +34,16 @@ _ROLES = {
 
 
 def read(value: Any, turns: Turns) -> None:
-    """Tell `turns` what the conversation holds; an object with `conversations` is opened."""
+    """Tell `turns` what the conversation holds."""
+    for at, sender, text in messages(value, turns):
+        if sender == "function_call" and not CALL.search(text):
+            thought, closed, call = text.rpartition("</think>")
+            text = f"{thought}{closed}<tool_call>{call}</tool_call>"
+        chatml.turn(at, ROLES[sender], text, turns)
+
+
+def messages(value: Any, turns: Turns) -> Iterator[tuple[str, str, str]]:
+    """Place, sender and text of each message; of an object with `conversations`, `turns` is told the `system` too."""
     if isinstance(value, Mapping) and "conversations" in value:
         system = value.get("system")
         if isinstance(system, str) and system.strip():
@@ -40,12 +52,9 @@ def read(value: Any, turns: Turns) -> None:
     for at, message in messages_of(value):
         sender = message.get("from")
         text = text_of(at, message.get("value"))
-        if not isinstance(sender, str) or sender not in _ROLES:
-            raise Malformed(at, f"from {sender!r} is none of {', '.join(_ROLES)}")
-        if sender == "function_call" and "<tool_call>" not in text:
-            thought, closed, call = text.rpartition("</think>")
-            text = f"{thought}{closed}<tool_call>{call}</tool_call>"
-        chatml.turn(at, _ROLES[sender], text, turns)
+        if not isinstance(sender, str) or sender not in ROLES:
+            raise Malformed(at, f"from {sender!r} is none of {', '.join(ROLES)}")
+        yield at, sender, text
 
 
 def write(trajectory: Trajectory) -> list[dict[str, Any]]:

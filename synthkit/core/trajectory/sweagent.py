@@ -12,7 +12,7 @@ from typing import Any
 
 from synthkit.core.trajectory import openai
 from synthkit.core.trajectory.form import Malformed, Trajectory, Unwritable
-from synthkit.core.trajectory.turns import Called, Turns, messages_of, text_of
+from synthkit.core.trajectory.turns import Called, Turns, id_of, messages_of, text_of
 
 SHELL = "bash"
 """The tool of an action without a tool call."""
@@ -43,14 +43,14 @@ def _history(value: Any, turns: Turns) -> None:
             calls = openai.calls_of(at, message)
             thought, action = message.get("thought"), message.get("action")
             if calls or action:
-                turns.call(at, text if thought is None else text_of(at, thought), calls or [_shell(at, action)])
+                _call(at, text if thought is None else text_of(at, thought), calls or [_shell(at, action)], turns)
             else:
                 turns.speak(at, None, text)
         elif role in ("user", "tool"):
             if turns.waits or role == "tool":
                 ids = message.get("tool_call_ids")
                 named = ids[0] if isinstance(ids, list) and ids else message.get("tool_call_id")
-                turns.respond(at, text, named if isinstance(named, str) else None)
+                turns.respond(at, text, id_of(named))
             else:
                 turns.user(at, text)
         else:
@@ -62,9 +62,13 @@ def _steps(value: Any, turns: Turns) -> None:
     for number, (_, step) in enumerate(messages_of(value), 1):
         at = f"step {number}"
         calls = openai.calls_of(at, step) or [_shell(at, step.get("action"))]
-        turns.call(at, text_of(at, step.get("thought")), calls)
+        _call(at, text_of(at, step.get("thought")), calls, turns)
         if step.get("observation") is not None:
             turns.respond(at, text_of(at, step["observation"]))
+
+
+def _call(at: str, thought: str, calls: list[Called], turns: Turns) -> None:
+    turns.call(at, [calls[0]._replace(thought=thought), *calls[1:]])
 
 
 def _shell(at: str, action: Any) -> Called:

@@ -1,20 +1,24 @@
 """Steps from the turns of a conversation: the one place that knows in which order things may come.
 
 A form's reader says what it finds (`user`, `call`, `respond`, `speak`, `answer`), each with its place; what may not
-come there is Malformed. Several calls of one turn (parallel calls) are a step each, in order, with the thought on the
-first and none on the others: nobody thought between them. The agent's last words, to which nobody replies, are
-its final answer; words that get a reply are a step that says something.
+come there is Malformed. Several calls of one turn (parallel calls) are a step each, in order, each with what was
+said before it: the thought is on the first, and none on the others where nobody thought between them. The agent's last
+words, to which nobody replies, are its final answer; words that get a reply are a step that says something.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synthkit.core.trajectory.form import Malformed, Trajectory
 from synthkit.core.types.find import loads
 from synthkit.core.types.reply import stored_call
+
+if TYPE_CHECKING:
+    from synthkit.core.toolset import Toolset
 
 
 class Called(NamedTuple):
@@ -23,6 +27,9 @@ class Called(NamedTuple):
     name: str
     arguments: dict[str, Any]
     id: str | None = None
+    thought: str | None = None
+    bare: bool = False
+    """Written without types: the arguments are texts, and the response may come as the user's plain words."""
 
 
 @dataclass
@@ -33,6 +40,7 @@ class _Open:
     id: str | None
     name: str | None
     """None for words to the user."""
+    bare: bool = False
 
 
 @dataclass
@@ -43,6 +51,8 @@ class Turns:
     """Whether the agent may talk with the user."""
     question: str | None = None
     """Given from outside; what the user says first is then the conversation's beginning all the same."""
+    toolset: Toolset | None = None
+    """Gives arguments their types, where a form has none."""
     steps: list[dict[str, Any]] = field(default_factory=list)
     _system: list[str] = field(default_factory=list)
     _asked: list[str] = field(default_factory=list)
@@ -59,6 +69,11 @@ class Turns:
     def waits(self) -> bool:
         """Whether a call has no response yet."""
         return any(each.name is not None for each in self._open)
+
+    @property
+    def waits_for_words(self) -> bool:
+        """Whether plain words of the user are the response to a call."""
+        return any(each.bare for each in self._open)
 
     def system(self, at: str, text: str) -> None:
         """What the agent is told before all else."""
@@ -85,16 +100,16 @@ class Turns:
         else:
             raise Malformed(at, "the user speaks where it is the agent's turn")
 
-    def call(self, at: str, thought: str | None, calls: Sequence[Called]) -> None:
+    def call(self, at: str, calls: Sequence[Called]) -> None:
         """The agent calls one tool, or several side by side."""
         self._may_act(at)
-        for number, call in enumerate(calls):
-            made = stored_call({"name": call.name, "arguments": call.arguments})
-            self._open.append(_Open(len(self.steps), call.id, call.name))
-            self._add(at, thought if number == 0 else None, made)
+        for call in calls:
+            arguments = _typed(call, self.toolset) if call.bare else call.arguments
+            self._open.append(_Open(len(self.steps), call.id, call.name, call.bare))
+            self._add(at, call.thought, stored_call({"name": call.name, "arguments": arguments}))
 
-    def respond(self, at: str, text: str, id: str | None = None) -> None:
-        """A tool's response: to the call of that id, else to the first that waits."""
+    def respond(self, at: str, text: str, id: str | None = None, name: str | None = None) -> None:
+        """A tool's response: to the call of that id, else of that tool, else to the first that waits."""
         if not self.waits:
             raise Malformed(at, "a tool response without a call")
         known = [each for each in self._open if each.id is not None]
@@ -102,6 +117,11 @@ class Turns:
         if id is not None and known and found is None:
             ids = ", ".join(repr(each.id) for each in known)
             raise Malformed(at, f"a tool response to the call {id!r}; waiting for one: {ids}")
+        if found is None and name is not None and len(self._open) > 1:
+            found = next((each for each in self._open if each.name == name), None)
+            if found is None:
+                names = ", ".join(repr(each.name) for each in self._open)
+                raise Malformed(at, f"a response of the tool {name!r}; waiting for one: {names}")
         found = found or self._open[0]
         self._open.remove(found)
         self.steps[found.at]["response"] = text
@@ -159,20 +179,51 @@ class Turns:
         return f"the call of {step.name!r}" if step.name is not None else "what the agent says"
 
 
-def called(at: str, name: Any, arguments: Any, id: Any = None) -> Called:
-    """A call as forms have it: the arguments an object, or its JSON text (empty for none)."""
+def called(at: str, call: Mapping[str, Any], id: Any = None) -> Called:
+    """A call as forms have it: `name`, and `arguments` (or `parameters`), an object or its JSON text (empty for none).
+
+    Some servers write that text as JSON once more; it is read twice then.
+    """
+    name = call.get("name")
     if not isinstance(name, str) or not name.strip():
         raise Malformed(at, "a call without the name of a tool")
-    if isinstance(arguments, str) and arguments.strip():
-        try:
-            arguments = loads(arguments)
-        except ValueError as error:
-            raise Malformed(at, f"the arguments of {name!r} are not JSON: {error}") from None
-    if arguments is None or arguments == "" or (isinstance(arguments, str) and not arguments.strip()):
+    key = "arguments" if "arguments" in call else "parameters"
+    if key not in call and (others := sorted(map(str, call.keys() - {"name", "id", "type"}))):
+        raise Malformed(at, f"the call of {name!r} has no `arguments` but {', '.join(others)}")
+    arguments = call.get(key)
+    for _ in range(2):
+        if isinstance(arguments, str) and arguments.strip():
+            try:
+                arguments = loads(arguments)
+            except ValueError as error:
+                raise Malformed(at, f"the arguments of {name!r} are not JSON: {error}") from None
+    if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
         arguments = {}
     if not isinstance(arguments, Mapping):
         raise Malformed(at, f"the arguments of {name!r} are not an object")
-    return Called(name.strip(), dict(arguments), id if isinstance(id, str) and id else None)
+    return Called(name.strip(), dict(arguments), id_of(id))
+
+
+def id_of(value: Any) -> str | None:
+    """The id of a call: a text, or a number; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _typed(call: Called, toolset: Toolset | None) -> dict[str, Any]:
+    """The arguments, those that the tool's schema says are no text read as JSON."""
+    tools = {} if toolset is None else toolset.tools
+    properties = tools[call.name].parameters.get("properties", {}) if call.name in tools else {}
+    found = {}
+    for key, text in call.arguments.items():
+        schema = properties.get(key)
+        kind = schema.get("type", "string") if isinstance(schema, Mapping) else "string"
+        found[key] = text
+        if "string" not in kind:
+            with suppress(ValueError):  # then it stays a text, which the schema refuses
+                found[key] = loads(text)
+    return found
 
 
 def joined(*parts: str | None) -> str | None:

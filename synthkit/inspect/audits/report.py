@@ -1,7 +1,8 @@
 """The report of `synthkit audit`: the ledger, what does not balance, the bounds, and the audits of the rows.
 
 Calls are looked at where they are made and where they are published, so that the report says what the filters between
-have done; leaks, lengths at the published tables; biases at every judge and every pick.
+have done; decisions where their options are made; leaks, lengths at the published tables; biases at every judge and
+every pick.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthkit.core.store import StepCounts
 from synthkit.inspect.audits.calls import Calls, calls
+from synthkit.inspect.audits.decisions import Decisions, decisions
 from synthkit.inspect.audits.leakage import Leak, leakage
 from synthkit.inspect.audits.lengths import Lengths, lengths
 from synthkit.inspect.bounds import Measured, measured_bounds
@@ -32,6 +34,7 @@ class Report:
     """What the tables contradict each other in."""
     bounds: list[Measured]
     calls: list[Calls]
+    decisions: list[Decisions]
     leakage: list[Leak]
     lengths: list[Lengths]
     biases: Mapping[str, list[Bias]]
@@ -51,6 +54,7 @@ class Report:
             "bounds": [{**asdict(each), "holds": each.problem is None} for each in self.bounds],
             "ledger": {step: asdict(counts) for step, counts in self.ledger.items()},
             "calls": [each.as_json() for each in self.calls],
+            "decisions": [each.as_json() for each in self.decisions],
             "leakage": [each.as_json() for each in self.leakage],
             "lengths": [each.as_json() for each in self.lengths],
             "biases": {step: [each.as_json() for each in biases] for step, biases in self.biases.items()},
@@ -65,6 +69,7 @@ def report(run: Run, *, window: int | None = None) -> Report:
     made = [name for name, layout in run.steps.items() if any(map(_has_call, layout.adds.values()))]
     at = [*made, *(name for name in nodes if name not in made)]
     found = [calls(run, step) for step in at]
+    decided = [decisions(run, step) for step, each in run.steps.items() if each.adds.keys() >= {"options", "chosen"}]
     tables = [name for name in published if name in run.store.published_names()]
     measured = [lengths(run, name, window) for name in tables]
     return Report(
@@ -73,6 +78,7 @@ def report(run: Run, *, window: int | None = None) -> Report:
         unbalanced=account.problems,
         bounds=measured_bounds(run, account.counts),
         calls=[each for each in found if each is not None],
+        decisions=[each for each in decided if each is not None],
         leakage=[leak for step in nodes for leak in leakage(run, step)],
         lengths=[each for each in measured if each is not None],
         biases={step: biases for step in run.steps if (biases := _biases(run, step))},

@@ -35,6 +35,22 @@ def _sections(found: Report) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         ],
     )
     yield (
+        "decisions",
+        [
+            {
+                "step": each.step,
+                "decisions": each.decisions,
+                "options": f"{each.options:.1f}",
+                "variety": _figure(each.variety),
+                "collapsed": _share(each.collapsed),
+                "place: p": _figure(each.position_p),
+                "length and style: AUC": _figure(each.length_auc),
+                "in runs that ended well": _share(each.correct),
+            }
+            for each in found.decisions
+        ],
+    )
+    yield (
         "where the answer stands, and texts that betray given knowledge",
         [
             {
@@ -100,6 +116,10 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     whole = [{name: row.get(name) for name in names} for row in rows]
     return as_text(pl.DataFrame(whole, infer_schema_length=None))
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _share(value: float | None) -> str:

@@ -72,12 +72,12 @@ def measured(
     for batch in source.batches({}):
         for row, why in batch.broken:
             yield Document(row, 0, 0, valid(row), why), b""
-        for row, value in zip(batch.rows, batch.values, strict=True):
+        for row, held_by, value in zip(batch.rows, batch.held_by, batch.values, strict=True):
             chat = _chat(value)
             try:
                 tokens = len(tokenizer.whole.encode(render(chat), add_special_tokens=False).ids)
             except BadChat as error:
-                yield Document(row, 0, 0, valid(row), f"the chat template refuses it: {error}"[:200]), b""
+                yield Document(row, 0, 0, valid(held_by), f"the chat template refuses it: {error}"[:200]), b""
                 continue
             reason = None
             if not chat["messages"]:
@@ -87,7 +87,7 @@ def measured(
             elif tokens > sequence:
                 reason = "for the next stage" if over == "next" else f"longer than {sequence:,} tokens"
             line = orjson.dumps({**chat, "id": row, "source": source.name}) + b"\n" if reason is None else b""
-            yield Document(row, 0, tokens, valid(row), reason), line
+            yield Document(row, 0, tokens, valid(held_by), reason), line
 
 
 def _chat(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from synthkit.actions.tools import library
 from synthkit.actions.tools.corpus import Corpus, Document
 from synthkit.actions.tools.related import best, relevance
 from synthkit.actions.tools.search import Search
-from synthkit.actions.tools.visit import Visit, paged
+from synthkit.actions.tools.visit import Visit, spans
 from synthkit.core.errors import SpecError
 from synthkit.core.tool import ToolConfig, ToolError
 from synthkit.testing import RecordingContext
@@ -80,7 +80,7 @@ async def test_a_page_says_what_is_about_the_goal(shelf: Shelf) -> None:
     assert any("447,300" in line for line in lines)
     assert sum(map(len, lines)) <= 150 + 100
     whole = await answer(visit(), shelf, url="doc-001")
-    assert whole.count("\n") > len(lines)
+    assert len(whole) > sum(map(len, lines)) + 500
     assert "341万人" in await answer(visit(excerpt=100), shelf, url="doc-zh-01", goal="2020年的常住人口")
     none = await answer(visit(), shelf, url="doc-001", goal="zzzzqx")
     assert none.splitlines()[1] == "(nothing on this page is about the goal; it begins:)"
@@ -96,8 +96,7 @@ async def test_pages_are_chosen_by_number_or_by_goal(shelf: Shelf, tmp_path: Pat
     assert pages == 4
     shown = [await answer(tool, shelf, url="long", page=number) for number in range(1, pages + 1)]
     assert shown[0] == first
-    bodies = [line for page in shown for line in page.splitlines()[1:]]
-    assert bodies == [f"Sentence number {n} is about topic{n}." for n in range(100)]
+    assert " ".join(page.partition("\n")[2] for page in shown) == text
     about = await answer(tool, shelf, url="long", goal="topic77")
     assert about.startswith(f"Long (long) [{next(n for n, page in enumerate(shown, 1) if 'topic77.' in page)}/4]\n")
     assert "topic77." in about
@@ -196,8 +195,11 @@ texts = st.text(st.sampled_from("ab 中文.!。?\n0"), max_size=400)
 
 @given(texts, st.integers(1, 60))
 def test_pages_hold_every_character_once_and_are_bounded(text: str, size: int) -> None:
-    pages = paged(text, size)
+    places = spans(text, size)
+    pages = [[text[start:end] for start, end in page] for page in places]
     assert len(pages) >= 1
+    for page in filter(None, places):
+        assert page[-1][1] - page[0][0] <= size, "as it stands in the text"
     assert "".join("".join(page) for page in pages).replace(" ", "").replace("\n", "") == "".join(text.split())
     assert all(sum(map(len, page)) + len(page) - 1 <= size for page in pages if page)
     assert all(page for page in pages) or pages == [[]]
@@ -221,3 +223,12 @@ async def test_a_title_is_shown_where_there_is_one(shelf: Shelf, tmp_path: Path)
     corpus = {"path": str(file), "id": "name", "text": "body", "title": None}
     assert (await answer(search(corpus=corpus), shelf, query="harbour")).startswith("- n1 (n1)\n")
     assert visit().shown(Document("u", "", "Text."), "", None) == "u (u) [1/1]\nText."
+
+
+def test_a_page_without_a_goal_keeps_its_shape() -> None:
+    code = "def f(text):\n    hours = text[:2]\n\n    if hours == '24':\n        return 0. + 1\n\n    return int(hours)"
+    assert visit().shown(Document("a.py", "", code), "", None) == f"a.py (a.py) [1/1]\n{code}"
+    long = "\n\n".join(f"    line_{number} = '{'x' * 80}'" for number in range(6))
+    tool = visit(page=200)
+    pages = [tool.shown(Document("a.py", "", long), "", number).partition("\n")[2] for number in (1, 2, 3)]
+    assert "\n\n".join(pages) == long

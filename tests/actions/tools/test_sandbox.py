@@ -45,6 +45,7 @@ FORBIDDEN = {
     "another folder's file by a link": "import os; os.link(os.__file__, 'mine')",
     "a file cut by opening it to read": "import os; os.open('mine', os.O_RDONLY | os.O_CREAT | os.O_TRUNC)",
     "a file cut by opening it for nothing": "import os; os.open(os.__file__, 3 | os.O_TRUNC)",
+    "room on the disk without writing it": "import os; os.posix_fallocate(os.open('f', 66), 0, 1 << 20)",
     "a mode": "import os; os.chmod(os.__file__, 0o777)",
     "an owner": "import os; os.chown('.', 0, 0)",
     "a time": "import os; os.utime(os.__file__)",
@@ -141,6 +142,23 @@ async def test_it_is_stopped_in_time(code: str) -> None:
 @pytest.mark.parametrize("code", ["bytearray(10**9)", "x = []\nwhile True: x.append('a' * 1_000_000)"])
 async def test_memory_is_bounded(code: str) -> None:
     assert "MemoryError" in (await run(code, LIMITS)).output
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "n = 0\nwhile True: open(str(n), 'wb').write(bytes(15 << 20)); n += 1",
+        "import os\nn = 0\nwhile True: os.mkdir('d'); os.chdir('d'); open('f', 'wb').write(bytes(9 << 20))",
+        "n = 0\nwhile True: open(str(n), 'w').close(); n += 1",
+    ],
+)
+async def test_the_room_on_the_disk_is_bounded(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sandbox, "_ROOM", 40 << 20)
+    ran = await run(code, LIMITS)
+    assert (ran.full, ran.late, ran.status) == (True, False, -9)
+    assert told(ran, LIMITS) == "[stopped; a program may write 256 MiB in 10,000 files]"
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_threads_without_end_come_to_one() -> None:

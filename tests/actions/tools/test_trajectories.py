@@ -32,7 +32,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_it_plans_in_both_languages(models: Path, language: str) -> None:
     graph = api.check(SPEC, models=models, sets={"vars.language": language})
-    assert graph.publish.keys() == {"trajectories", "chats"}
+    assert graph.publish.keys() == {"trajectories", "runs", "chats"}
 
 
 @pytest.mark.slow
@@ -57,11 +57,33 @@ def test_it_gives_trajectories_and_chats(models: Path, tmp_path: Path) -> None:
         assert messages[0]["role"] == "user"
         assert messages[-1]["role"] == "assistant"
         assert [m["loss"] for m in messages] == [m["role"] == "assistant" for m in messages]
+    _choices(rows)
     asked = read_log(tmp_path / "log")
     assert set(asked.values()) == {1}
     again = api.run(SPEC, models=models, sets={"vars.errors": "20%"})
     assert again.tables == result.tables
     assert read_log(tmp_path / "log") == asked
+
+
+def _choices(rows: list[dict[str, object]]) -> None:
+    """All of them, the wrong ones too, become choices."""
+    Path("any.yaml").write_text("engines: {e: {scripted: auto}}\nmodels: {writer: {engine: e}}\ntokenizer: nano\n")
+    sets = {
+        "runs": "runs/trajectories/published/runs.lance",
+        "key": "null",
+        "toolset": "offline_research.yaml",
+        "window": "24Ki",
+    }
+    result = api.run(
+        shipped("specs") / "has_expand.yaml",
+        models="any.yaml",
+        sets={f"vars.{name}": value for name, value in sets.items()},
+    )
+    assert result.problems == []
+    assert result.ledger["trajectories"].kept == len(rows)
+    correct = api.open("runs/has_expand")["short"].collect()["correct"]
+    assert correct.null_count() == 0
+    assert result.ledger["decisions"].output == correct.len() >= 0.9 * len(rows)
 
 
 def _decoded(row: dict[str, object]) -> dict[str, object]:

@@ -33,7 +33,19 @@ PLAIN = [
     "a: b",
 ]
 TAGS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<answer>"]
-LABELS = ["Thought: ", "\nThought 1: ", "\nAction: a[b]", "Action Input:", "Observation: ", "Question: ", "finish[x]"]
+TAGS += ["<function=a>", "</function>", "<parameter=b>", "</parameter>", "<code>", "</code>"]
+LABELS = [
+    "Thought: ",
+    "\n**Action:** ",
+    "\n思考：",
+    "\n观察: ",
+    "\nThought 1: ",
+    "\nAction: a[b]",
+    "Action Input:",
+    "Observation: ",
+    "Question: ",
+    "finish[x]",
+]
 OTHERS = ["</answer>", "<|im_start|>", "<|im_end|>", "Final Answer:", '{"input": "x"}', "\u2028", "\x0b", "###STOP###"]
 NASTY = [*PLAIN, *TAGS, *LABELS, *OTHERS]
 

@@ -228,3 +228,4 @@ def test_forms_are_told_apart() -> None:
     assert detect([ASK, {"role": "assistant", "content": "Thought: a\nAction: b[c]"}]) == "react"
     assert detect([{"from": "human", "value": "x"}]) == "sharegpt"
     assert detect([{"role": "user", "content": "x", "is_demo": True}]) == "sweagent"
+    assert detect([ASK, {"role": "assistant", "content": "x", "thought": "x", "action": "ls"}]) == "sweagent"
