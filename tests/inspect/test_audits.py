@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from synthkit import api
+from synthkit.core.errors import SpecError
 from synthkit.core.types.reply import stored_call
 from synthkit.inspect.audits.calls import entities_of
 from synthkit.inspect.audits.report import report
@@ -212,3 +213,6 @@ def test_columns_of_other_kinds_with_the_names_of_decisions_are_none(
     Path("spec.yaml").write_text(f"name: quiz\n{steps}publish: {{quiz: {{from: rows, columns: [options, chosen]}}}}\n")
     api.run("spec.yaml")
     assert report(api.open("runs/quiz")).decisions == []
+    Path("bound.yaml").write_text(f"{Path('spec.yaml').read_text()}audit: {{rows.length_auc: 0.4..}}\n")
+    with pytest.raises(SpecError, match="length_auc"):
+        api.check("bound.yaml")

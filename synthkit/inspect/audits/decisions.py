@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any
 from synthkit.inspect.choices import collapsed, length_auc, position_p
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from synthkit.core.types import Type
     from synthkit.inspect.run import Run
 
 
@@ -43,20 +40,8 @@ class Decisions:
         return asdict(self)
 
 
-def decides(adds: Mapping[str, Type]) -> bool:
-    """Whether a step's own columns are decisions: calls in `options`, and in `chosen` the number of one of them."""
-    from synthkit.core.types import Int, ListOf, Object, Ref
-    from synthkit.core.types.model import bare
-
-    if not adds.keys() >= {"options", "chosen"}:
-        return False
-    options, chosen = bare(adds["options"]), bare(adds["chosen"])
-    each = bare(options.of) if isinstance(options, ListOf) else None
-    return isinstance(chosen, Ref | Int) and isinstance(each, Object) and each.fields.keys() >= {"thought", "call"}
-
-
 def decisions(run: Run, step: str) -> Decisions | None:
-    """The decisions of a step that `decides`; None where it has none."""
+    """The decisions of a step that adds `options` and `chosen`; None where it has none."""
     columns = run.store.columns(step).keys()
     names = [name for name in ("options", "chosen", "variety", "correct") if name in columns]
     rows = run.store.scan(step, names).collect().to_dicts()
