@@ -25,6 +25,7 @@ from synthkit.execute.run import Executor
 from synthkit.inspect.ledger import account
 from synthkit.inspect.run import open as open_run
 from synthkit.plan.graph import Graph
+from synthkit.plan.runs import run_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -131,9 +132,13 @@ class Readers:
         return (await self._bring(node)).published(table)
 
     def read_run(self, run: str, table: str) -> pl.LazyFrame:
-        """A published table of a finished run, `name@tag` or `name`: beside this run, or a path."""
+        """A published table of a finished run, `name@tag`, `name` or a path: of the one that the plan looked at."""
         store, tag = self._finished(run)
         return store.published(table, tag)
+
+    def run_folder(self, run: str) -> Path:
+        """The directory of that run."""
+        return run_folder(run)
 
     async def version(self, node: str, table: str, run: str | None) -> str:
         """Which table these would read now: its run, when that was begun, and the version."""
@@ -156,9 +161,7 @@ class Readers:
         return open_run(self._done[node].path).store
 
     def _finished(self, run: str) -> tuple[Store, str | None]:
-        name, _, tag = run.partition("@")
-        beside = self._target.parent / name
-        return open_run(beside if beside.exists() else Path(name)).store, tag or None
+        return open_run(run_folder(run)).store, run.partition("@")[2] or None
 
 
 def _describe(store: RunStore, graph: Graph) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -130,7 +129,7 @@ class Dedup(TableAction):
 
         from synthkit.actions.near.rows import id_strings
 
-        if any(_run(each, ctx).resolve() == ctx.store.path.resolve() for each in self.against):
+        if any(ctx.run_folder(each.run).resolve() == ctx.store.path.resolve() for each in self.against):
             raise SpecError("dedup against the run itself: each of its rows would be a duplicate of its own")
         schema = ctx.batch([]).schema
         with ExitStack() as stack:
@@ -161,7 +160,7 @@ class Dedup(TableAction):
 
         size = self.chars or self.words or _WORDS
         folder = ctx.store.artifact(_FOLDER)
-        beside = dict.fromkeys(_run(each, ctx) / "artifacts" / _FOLDER for each in self.against)
+        beside = dict.fromkeys(ctx.run_folder(each.run) / "artifacts" / _FOLDER for each in self.against)
         for figures in (True, False)[: 1 if self.cluster is None else 2]:
             shingling = Shingling(size, characters=self.chars is not None, figures=figures)
             yield Sketched(folder, shingling, bands(self.threshold), [each for each in beside if each != folder])
@@ -223,13 +222,6 @@ def _is_text(declared: Type) -> bool:
 
     inner = declared.of if isinstance(declared, Optional) else declared
     return isinstance(inner, Str | Choice | Date)
-
-
-def _run(other: Against, ctx: TableContext) -> Path:
-    """The folder of a run: beside this one, or a path."""
-    name = other.run.partition("@")[0]
-    beside = ctx.store.path.parent / name
-    return beside if beside.exists() else Path(name)
 
 
 def _numbers(rows: Rows) -> NDArray[int64]:

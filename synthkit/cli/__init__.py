@@ -52,7 +52,6 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = COMMANDS[cmd_name][0]
-        gc.disable()  # loading and binding leave nothing to collect, and looking for it takes 40 ms of 0.6 s
         module = import_module(f"synthkit.cli.{name}")
         if name != "spec":  # all others read rows
             gc.enable()
@@ -88,6 +87,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: named errors, and files that cannot be read or written, end with an exit code and no traceback."""
+    gc.disable()  # loading and binding leave nothing to collect, and looking for it takes 40 ms of 0.6 s
     from synthkit.core.errors import SynthkitError
 
     try:

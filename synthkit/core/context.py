@@ -15,6 +15,8 @@ from synthkit.core.outcome import Outcome
 from synthkit.core.row import Reply, Row, Value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from synthkit.core.part import Part
@@ -141,6 +143,10 @@ class TableContext(Shared, Protocol):
 
     def read_run(self, run: str, table: str) -> pl.LazyFrame:
         """Scan a published table of a finished run, `name@tag` or `name` (`read: {run: ...}`); never builds."""
+        ...
+
+    def run_folder(self, run: str) -> Path:
+        """The directory of the finished run that `read_run` would scan a table of."""
         ...
 
     async def published_version(self, table: str, *, run: str | None = None) -> str:

@@ -20,6 +20,8 @@ from synthkit.execute.ask import ask
 from synthkit.execute.lineage import ancestors
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
     import pyarrow as pa
 
@@ -210,6 +212,11 @@ class TableRunContext(_SharedContext):
         """See `TableContext.read_run`."""
         frame: pl.LazyFrame = self._readers.read_run(run, table)
         return frame
+
+    def run_folder(self, run: str) -> Path:
+        """See `TableContext.run_folder`."""
+        folder: Path = self._readers.run_folder(run)
+        return folder
 
     async def published_version(self, table: str, *, run: str | None = None) -> str:
         """See `TableContext.published_version`."""

@@ -22,6 +22,8 @@ from synthkit.execute.unchanged import begin, finish, is_done, level_mark
 from synthkit.plan.graph import Graph, Node
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from synthkit.core.store import RunStore
@@ -36,6 +38,10 @@ class Readers(Protocol):
 
     def read_run(self, run: str, table: str) -> pl.LazyFrame:
         """Scan a published table of a finished run."""
+        ...
+
+    def run_folder(self, run: str) -> Path:
+        """The directory of that run."""
         ...
 
     async def version(self, node: str, table: str, run: str | None) -> str:

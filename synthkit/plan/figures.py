@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synthkit.core.types import Bool, Float, Int, Object, Ref, Type
+from synthkit.core.types import Bool, Float, Int, ListOf, Object, Ref, Type
 from synthkit.core.types.model import bare
 
 FIGURES: Mapping[str, str] = {
@@ -61,6 +61,20 @@ def measures(columns: Mapping[str, Type]) -> list[str]:
     return found
 
 
+def picks_a_place(columns: Mapping[str, Type]) -> bool:
+    """Whether `chosen` is the number of one of `options`."""
+    if not columns.keys() >= {"options", "chosen"}:
+        return False
+    return isinstance(bare(columns["options"]), ListOf) and isinstance(bare(columns["chosen"]), Ref | Int)
+
+
+def decides(columns: Mapping[str, Type]) -> bool:
+    """Whether they are decisions: calls in `options`, and in `chosen` the number of one of them."""
+    options = bare(columns["options"]) if picks_a_place(columns) else None
+    each = bare(options.of) if isinstance(options, ListOf) else None
+    return isinstance(each, Object) and each.fields.keys() >= {"thought", "call"}
+
+
 def figures_of(columns: Mapping[str, Type], adds: Mapping[str, Type], verb: str) -> list[str]:
     """Every figure of a step of these columns, of which it adds some."""
     needs = {**NEEDS, **ALSO}
@@ -69,4 +83,8 @@ def figures_of(columns: Mapping[str, Type], adds: Mapping[str, Type], verb: str)
     lacking = set() if judges or picks else {"length_bias", "position_bias"}
     if not columns.keys() & {"call", "steps"}:
         lacking.add("valid_calls")
+    if not picks_a_place(columns):
+        lacking.add("position_p")
+    if not decides(columns):
+        lacking.add("length_auc")
     return [*(name for name in named if name not in lacking), *measures(columns)]

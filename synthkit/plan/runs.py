@@ -23,7 +23,7 @@ RUNS = Path("runs")
 def published_columns(run: str, table: str) -> Mapping[str, Type]:
     """Columns of a table of a run (`name`, `name@tag`, or a path); SpecError where there is none."""
     name = run.partition("@")[0]
-    folder = _folder(run)
+    folder = run_folder(run)
     try:
         state = orjson.loads((folder / "run.json").read_bytes())
         tables = state["publish"] if isinstance(state, dict) else {}
@@ -51,7 +51,7 @@ def published_version(run: str, table: str) -> str:
     the newest comes first, and a manifest names files that no other version has.
     """
     name, _, tag = run.partition("@")
-    place = _folder(run) / "published" / f"{table}.lance"
+    place = run_folder(run) / "published" / f"{table}.lance"
     manifests = sorted((place / "_versions").glob("*.manifest"))
     if not manifests:
         raise SpecError(Problem(f"the run {name!r} has not published {table!r} yet", help="finish it: synthkit run"))
@@ -64,6 +64,7 @@ def published_version(run: str, table: str) -> str:
     return digest([(place / "_versions" / f"{newest}.manifest").read_bytes().hex()])
 
 
-def _folder(run: str) -> Path:
+def run_folder(run: str) -> Path:
+    """The directory of a finished run (`name`, `name@tag`, or a path), whether or not there is one."""
     name = run.partition("@")[0]
     return RUNS / name if (RUNS / name).is_dir() else Path(name)

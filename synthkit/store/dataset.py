@@ -8,6 +8,8 @@ Versions older than an hour go when fragments are merged; tagged ones never do.
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +27,8 @@ _FEW_FRAGMENTS = 64
 _TIERS = (16_384, 1_048_576)
 _KEEP = timedelta(hours=1)
 _LITERALS = 500
+_SYSTEM = re.compile(r"\(os error (\d+)\)")
+"""How Lance writes what the operating system said: too many open files, no permission, a disk that does not answer."""
 
 
 class Dataset:
@@ -148,10 +152,15 @@ class Dataset:
 
 
 def damaged(path: Path, error: Exception) -> StoreError:
-    """A table of which a file is gone or cut: which it is, and how to go on."""
+    """A table that cannot be read, and how to go on: by removing it only where a file of it is gone or cut."""
+    code = _SYSTEM.search(str(error))
+    if code is not None and int(code[1]) != errno.ENOENT:
+        return StoreError(f"{path} cannot be read: {error}. Nothing in it is lost: mend that, and run again")
     anew = "its rows are computed anew from the completions kept beside it"
     if path.parent.name == "published":
-        anew = "it is written anew from the tables of the steps"
+        anew = "it is written anew from the tables of the steps, as they are now and without its tags"
+    elif path.parent.parent.name == "artifacts":
+        anew = "what it holds is computed anew"
     elif path.name == "completions.lance":
         anew = "finished rows stay; only what is computed anew is asked again"
     return StoreError(f"{path} cannot be read: {error}. Remove that folder and run again: {anew}")

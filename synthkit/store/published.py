@@ -90,7 +90,7 @@ class Published:
 
     def tag(self, name: str) -> dict[str, int]:
         """Let a tag name the newest version of every table; returns the versions."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", name) or name.endswith(".lock"):
             raise StoreError(f"a tag is made of letters, digits, '.', '-' and '_', as in v1.0; not {name!r}")
         datasets = {table: self.open(table) for table in self.names()}
         taken = [table for table, one in datasets.items() if one.tags().get(name, one.version) != one.version]

@@ -162,6 +162,10 @@ class FakeTable:
         self.read.append((run, table))
         return self.scan(table)
 
+    def run_folder(self, run: str) -> Path:
+        folder: Path = self.store.path.parent / run.partition("@")[0]
+        return folder
+
     def row(self, record: Mapping[str, Any]) -> Row:
         batch = pl.DataFrame([dict(record)], schema_overrides={}, infer_schema_length=None).to_arrow()
         values = decode(batch, {name: self.columns[name] for name in record if name in self.columns})[0]

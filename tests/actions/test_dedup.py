@@ -60,6 +60,27 @@ async def test_other_dates_and_figures_stay_and_share_a_cluster() -> None:
     assert table.gone() == {"duplicate": 1}
 
 
+@pytest.mark.parametrize(
+    ("settings", "kept", "clusters"),
+    [
+        ({}, 1, 0),
+        ({"within": "entity"}, 200, 0),
+        ({"apart": ["entity"]}, 200, 0),
+        ({"apart": ["entity"], "cluster": "claim"}, 200, 1),
+        ({"within": "entity", "cluster": "claim"}, 200, 200),
+    ],
+    ids=str,
+)
+async def test_what_is_found_does_not_depend_on_how_many_others_look_alike(
+    settings: dict[str, object], kept: int, clusters: int
+) -> None:
+    """400 texts of one form, two of each entity and far from each other: more than the bound of a bucket."""
+    form = " ".join(f"w{n}" for n in range(60))
+    made, _ = await run([row(n, f"{form} {n}", f"E{n % 200}") for n in range(400)], **settings)
+    assert [int(str(each["_id"]), 16) for each in made] == list(range(kept))
+    assert len({each["claim"] for each in made if "claim" in each}) == clusters
+
+
 async def test_chinese_is_compared_by_characters() -> None:
     made, _ = await run(
         [

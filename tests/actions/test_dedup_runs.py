@@ -55,3 +55,16 @@ def test_a_run_is_compared_with_what_another_published(tmp_path: Path, monkeypat
     assert api.check("new.yaml").nodes["distinct"].fingerprint != before
     assert notes("new") == {TEXTS[1] + "."}, "the other table changed"
     assert notes("old") == {TEXTS[0], TEXTS[2].title()}
+
+
+def test_the_run_that_was_planned_with_is_the_one_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the run itself lies, and whatever lies beside it."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "old", [TEXTS[0]])
+    api.run("old.yaml")
+    write(tmp_path, "old", [TEXTS[1]])
+    api.run("old.yaml", out="elsewhere/old")
+    write(tmp_path, "new", TEXTS)
+    for out in ("elsewhere/new", "alone/new"):
+        api.run("new.yaml", out=out)
+        assert set(api.open(out)["notes"].collect()["note"]) == {TEXTS[1], TEXTS[2]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shutil
@@ -44,6 +45,8 @@ def call(*arguments: str) -> Done:
             main()
         except SystemExit as end:
             code = int(end.code or 0)
+        finally:
+            gc.enable()  # `main` ends with its process, elsewhere
     done = Done(code, out.getvalue(), err.getvalue())
     assert "Traceback" not in done.text
     return done

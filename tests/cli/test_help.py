@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import subprocess
 import sys
@@ -76,3 +77,13 @@ def test_a_bad_spec_is_answered_in_under_a_second(tmp_path: Path) -> None:
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert best < 1.0
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_who_calls_commands_in_a_process_of_their_own_keeps_their_collector() -> None:
+    from click.testing import CliRunner
+
+    from synthkit.cli import cli
+
+    gc.enable()
+    CliRunner().invoke(cli, ["check", str(SMALL / "small.yaml")])
+    assert gc.isenabled()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from synthkit import api
+from synthkit.core.errors import SpecError
 from synthkit.core.types.reply import stored_call
 from synthkit.inspect.audits.calls import entities_of
 from synthkit.inspect.audits.report import report
@@ -198,3 +199,20 @@ def test_calls_of_trajectories_count_too(folder: Path) -> None:
     [found] = report(opened).calls
     assert (found.calls, found.valid, found.names_entity) == (2, 0.5, None)
     assert command("audit", "runs/t").code == 1
+
+
+@pytest.mark.parametrize(("chosen", "value"), [("str", "B"), ("int", 2)])
+def test_columns_of_other_kinds_with_the_names_of_decisions_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, value: object
+) -> None:
+    """Multiple-choice questions have `options` and what is `chosen`, too."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text(json.dumps({"n": 1, "options": ["a", "b"], "chosen": value}))
+    columns = f'{{n: int, options: "[str]", chosen: {chosen}}}'
+    steps = f"steps:\n  rows:\n    read: {{path: rows.jsonl, key: n, columns: {columns}}}\n"
+    Path("spec.yaml").write_text(f"name: quiz\n{steps}publish: {{quiz: {{from: rows, columns: [options, chosen]}}}}\n")
+    api.run("spec.yaml")
+    assert report(api.open("runs/quiz")).decisions == []
+    Path("bound.yaml").write_text(f"{Path('spec.yaml').read_text()}audit: {{rows.length_auc: 0.4..}}\n")
+    with pytest.raises(SpecError, match="length_auc"):
+        api.check("bound.yaml")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -196,6 +197,22 @@ async def test_files_that_are_gone_are_said_wherever_they_are_read(tmp_path: Pat
         store.published("out").collect()
 
 
+async def test_nobody_is_told_to_remove_what_only_cannot_be_opened_now(tmp_path: Path) -> None:
+    store = open_run(tmp_path, write=True)
+    store.describe([DOCS])
+    await store.table("docs").write(docs(3), [])
+    await store.close()
+    rows = open_run(tmp_path, write=False).scan("docs")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(StoreError, match=r"Too many open files.* Nothing in it is lost: mend that, and run again$"):
+            rows.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert rows.collect().height == 3
+
+
 @pytest.mark.parametrize("layouts", [None, [{"name": 3}], [3], "x"])
 def test_a_run_json_without_its_layouts_is_damaged(tmp_path: Path, layouts: object) -> None:
     asyncio.run(open_run(tmp_path / "run", write=True).close())
@@ -205,10 +222,11 @@ def test_a_run_json_without_its_layouts_is_damaged(tmp_path: Path, layouts: obje
         open_run(tmp_path / "run", write=True)
 
 
-async def test_a_tag_of_other_characters_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a b", "v1.", "v1..0", "v1.lock", ".v1", ""])
+async def test_a_tag_of_other_characters_is_refused(tmp_path: Path, name: str) -> None:
     store = open_run(tmp_path / "run", write=True)
-    with pytest.raises(StoreError, match=r"a tag is made of letters, .* as in v1\.0; not 'a b'"):
-        store.tag("a b")
+    with pytest.raises(StoreError, match=rf"a tag is made of letters, .* as in v1\.0; not '{re.escape(name)}'"):
+        store.tag(name)
     await store.close()
 
 

@@ -2,7 +2,9 @@
 
 Two bands' keys are in memory at a time, and the shingles of at most some 10^5 pairs, read back from Lance: so memory
 follows the number of rows and never what is in them. Bands are chosen for recall, verification makes precision 1. In
-a bucket of more than 64 each member is paired with the first and with the next 64, which bounds the work.
+a bucket of more than 64 each member is paired with the first and with the next 64, which bounds the work. Rows that
+are never duplicates of each other share no bucket (where they are clustered, they come after those that may be), so
+what is found among some rows does not depend on how many others look like them.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class Duplicates:
         import numpy as np
 
         some = np.flatnonzero(self._first == np.arange(len(self._rows)))
+        some = some[np.lexsort((self._rows.apart[some], self._rows.groups[some]))]
         with ThreadPoolExecutor(1, "synthkit-bands") as ahead:  # sorts a band while the one before is compared
             coming = [ahead.submit(self._sorted, 0, some)]
             for band in range(bands):
@@ -91,7 +94,7 @@ class Duplicates:
         return frame.select(pl.col("row").min().over("high", "low", "group", "apart")).to_series().to_numpy()
 
     def _sorted(self, band: int, some: NDArray[int64]) -> tuple[NDArray[uint64], NDArray[int64]]:
-        """Keys of some rows, and these rows (as positions in `some`) by key and number."""
+        """Keys of some rows, and these rows (as positions in `some`) by key and position."""
         import numpy as np
 
         from synthkit.actions.near import sets
@@ -107,14 +110,17 @@ class Duplicates:
 
         from synthkit.actions.near import sets
 
-        groups = self._rows.groups[some]
-        before = int(np.searchsorted(some, self._before))
+        groups, apart, theirs = self._rows.groups[some], self._rows.apart[some], some < self._before
+        tied = self._exact is not self._loose
         pairs = np.empty(_PAIRS, dtype=np.int64)
-        begin = at = 0
+        begin = own = at = 0
         unlike = [self._compared]
         while at < len(order):
-            begin, at, count = sets.bucket_pairs(keys, order, begin, at, _NEIGHBOURS, before, groups, pairs)
-            found = some[pairs[:count] >> 32] << 32 | some[pairs[:count] & 0xFFFFFFFF]
+            begin, own, at, count = sets.bucket_pairs(
+                keys, order, groups, apart, theirs, tied, _NEIGHBOURS, begin, own, at, pairs
+            )
+            ones, others = some[pairs[:count] >> 32], some[pairs[:count] & 0xFFFFFFFF]
+            found = np.minimum(ones, others) << 32 | np.maximum(ones, others)
             known = np.searchsorted(self._compared, found)
             known[known == len(self._compared)] = 0
             fresh = found[self._compared[known] != found] if len(self._compared) else found

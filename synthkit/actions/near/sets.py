@@ -99,7 +99,7 @@ def join_alike(pairs: Array, found: Array, threshold: float, alike: Array) -> No
 
 @compiled
 def sort_buckets(keys: Array, order: Array) -> None:
-    """Let the members of each bucket ascend; `order` lists rows by ascending key."""
+    """Let the members of each key ascend; `order` lists rows by ascending key."""
     begin = 0
     for at in range(1, len(order) + 1):
         if at == len(order) or keys[order[at]] != keys[order[begin]]:
@@ -110,28 +110,53 @@ def sort_buckets(keys: Array, order: Array) -> None:
 
 @compiled
 def bucket_pairs(
-    keys: Array, order: Array, begin: int, at: int, neighbours: int, before: int, groups: Array, pairs: Array
-) -> tuple[int, int, int]:
-    """Fill `pairs` with (first << 32 | second) of each bucket: each member with the first and the next so many.
+    keys: Array,
+    order: Array,
+    groups: Array,
+    apart: Array,
+    theirs: Array,
+    tied: bool,
+    neighbours: int,
+    begin: int,
+    own: int,
+    at: int,
+    pairs: Array,
+) -> tuple[int, int, int, int]:
+    """Fill `pairs` with (one << 32 | other) of each bucket: each member with the first ones and the next so many.
 
-    `begin` and `at` say where in `order` to go on: a bucket's start and the member whose turn it is; returned are
-    these for the next call (at the end: the length), and how many pairs were written.
+    A bucket has one key and one group, and unless `tied` one value of `apart`; the rows that `order` lists come by
+    these. `begin`, `own` and `at` say where in `order` to go on: where the bucket starts, and in it the members that
+    are not apart, and whose turn it is; returned are these for the next call (at the end: the length), and how many
+    pairs were written. Two of `theirs` are no pair.
     """
     count = 0
     while at < len(order):
-        if count + neighbours + 1 > len(pairs):
+        if count + neighbours + 2 > len(pairs):
             break
-        if keys[order[at]] != keys[order[begin]]:
-            begin = at
         member = order[at]
-        if at - begin > neighbours and member >= before and groups[order[begin]] == groups[member]:
-            pairs[count] = order[begin] << 32 | member
-            count += 1
+        first = order[begin]
+        if keys[first] != keys[member] or groups[first] != groups[member]:
+            begin = own = at
+        elif apart[order[own]] != apart[member]:
+            own = at
+            if not tied:
+                begin = at
+        for start in (begin, own):
+            if at - start > neighbours and not (theirs[order[start]] and theirs[member]):
+                pairs[count] = order[start] << 32 | member
+                count += 1
+            if begin == own:
+                break
         to = at + 1
-        while to < len(order) and to - at <= neighbours and keys[order[to]] == keys[member]:
-            if order[to] >= before and groups[order[to]] == groups[member]:
-                pairs[count] = member << 32 | order[to]
+        while to < len(order) and to - at <= neighbours:
+            other = order[to]
+            if keys[other] != keys[member] or groups[other] != groups[member]:
+                break
+            if not tied and apart[other] != apart[member]:
+                break
+            if not (theirs[other] and theirs[member]):
+                pairs[count] = member << 32 | other
                 count += 1
             to += 1
         at += 1
-    return begin, at, count
+    return begin, own, at, count

@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +45,10 @@ class Sketched:
         self._bands = bands
         self._sketcher = Sketcher(shingling)
         self._places = Places()
-        there = [path for path in (*(each / name for each in beside), self._path) if (path / "_versions").is_dir()]
+        there = [path for path in (*(each / name for each in beside), self._path) if _begun(path)]
         self._tables: list[Any] = [_opened(path) for path in there]
         for table in self._tables:
-            for batch in table.to_batches(columns=["hash_0", "hash_1"]):
+            for batch in _batches(table, "hash_0", "hash_1"):
                 self._places.add(_pairs(batch, "hash"), again=True)
         self._own = self._tables.pop() if self._path in there else None
         self.added = 0
@@ -103,7 +104,7 @@ class Sketched:
         """A column of numbers (`size`, `band_00`) of all rows: as many bytes as these take."""
         import numpy as np
 
-        parts = [batch.column(name).to_numpy() for table in self._tables for batch in table.to_batches(columns=[name])]
+        parts = [batch.column(name).to_numpy() for table in self._tables for batch in _batches(table, name)]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
     def content(self) -> NDArray[uint64]:
@@ -111,9 +112,7 @@ class Sketched:
         import numpy as np
 
         parts = [
-            _pairs(batch, "content")
-            for table in self._tables
-            for batch in table.to_batches(columns=["content_0", "content_1"])
+            _pairs(batch, "content") for table in self._tables for batch in _batches(table, "content_0", "content_1")
         ]
         return np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.uint64)
 
@@ -127,7 +126,9 @@ class Sketched:
             end = first + table.count_rows()
             mine = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
             if len(mine):
-                for chunk in table.take(mine, columns=["shingles"]).column("shingles").chunks:
+                with _readable(Path(table.uri)):
+                    taken = table.take(mine, columns=["shingles"]).column("shingles")
+                for chunk in taken.chunks:
                     flat.append(chunk.flatten().to_numpy())
                     lengths.append(np.diff(chunk.offsets.to_numpy()).astype(np.int64))
             first = end
@@ -181,11 +182,29 @@ class Sketched:
         return pa.RecordBatch.from_pydict(columns)
 
 
+def _begun(path: Path) -> bool:
+    """Whether anything was ever committed there."""
+    return (path / "_versions").is_dir() and any((path / "_versions").iterdir())
+
+
 def _opened(path: Path) -> Any:
     import lance
 
-    try:
+    with _readable(path):
         return lance.dataset(str(path))
+
+
+def _batches(table: Any, *columns: str) -> Iterator[pa.RecordBatch]:
+    """Columns of a table, in the order of its rows."""
+    with _readable(Path(table.uri)):
+        yield from table.to_batches(columns=list(columns))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Says of a table that is damaged which it is, and what to do."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         todo = "remove that folder: its texts are sketched again"
         raise StoreError(f"{path} cannot be read ({error}); {todo}") from error

@@ -124,16 +124,19 @@ async def _ended(process: subprocess.Popen[bytes], seconds: float, folder: str) 
 
 
 def _full(folder: str) -> bool:
-    """Whether a program's files take more room than they may."""
+    """Whether a program's files take more room than they may, or cannot be counted."""
     room, number, folders = 0, 0, [folder]
     while folders and room <= _ROOM and number <= _FILES:
-        with suppress(OSError), os.scandir(folders.pop()) as found:
-            for each in found:
-                number += 1
-                with suppress(OSError):  # gone by now
-                    room += each.stat(follow_symlinks=False).st_blocks * 512
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as found:  # gone by now
+                for each in found:
+                    number += 1
                     if each.is_dir(follow_symlinks=False):
                         folders.append(each.path)
+                    with suppress(FileNotFoundError):
+                        room += each.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:  # its path is longer than the system takes, or nobody may look into it
+            return True
     return room > _ROOM or number > _FILES
 
 

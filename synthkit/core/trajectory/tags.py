@@ -21,7 +21,7 @@ from synthkit.core.types.find import loads
 TAG = re.compile(r"<(/?)(think|tool_call|tool_response|answer)>|<function=[^<>\s]+>")
 _FUNCTION = re.compile(r"<function=([^<>\s]+)>(.*)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"\s*<parameter=([^<>\s]+)>(.*?)</parameter>\s*", re.DOTALL)
-_CODE = re.compile(r"(.*?)\s*<code>(.*)</code>", re.DOTALL)
+_CODE = re.compile(r"(.*?)<code>(.*)</code>", re.DOTALL)
 
 
 class Segment(NamedTuple):
@@ -101,8 +101,10 @@ def _function(at: str, text: str) -> Called:
         raise Malformed(at, "<function=...> is not closed, or something follows it in the tool call")
     name, body, arguments, start = match.group(1), match.group(2), {}, 0
     while parameter := _PARAMETER.match(body, start):
-        value = parameter.group(2)
-        arguments[parameter.group(1)] = value.removeprefix("\n").removesuffix("\n")
+        key, value = parameter.groups()
+        if key in arguments:
+            raise Malformed(at, f"the call of {name!r} has the parameter {key!r} twice")
+        arguments[key] = value.removeprefix("\n").removesuffix("\n")
         start = parameter.end()
     if rest := body[start:].strip():
         raise Malformed(at, f"the call of {name!r} holds something else than parameters: {rest[:80]!r}")

@@ -18,6 +18,7 @@ from synthkit.inspect.audits.leakage import Leak, leakage
 from synthkit.inspect.audits.lengths import Lengths, lengths
 from synthkit.inspect.bounds import Measured, measured_bounds
 from synthkit.inspect.probes import Bias, length_biases, position_biases
+from synthkit.plan.figures import decides
 
 if TYPE_CHECKING:
     from synthkit.core.types import Type
@@ -69,7 +70,7 @@ def report(run: Run, *, window: int | None = None) -> Report:
     made = [name for name, layout in run.steps.items() if any(map(_has_call, layout.adds.values()))]
     at = [*made, *(name for name in nodes if name not in made)]
     found = [calls(run, step) for step in at]
-    decided = [decisions(run, step) for step, each in run.steps.items() if each.adds.keys() >= {"options", "chosen"}]
+    decided = [decisions(run, step) for step, each in run.steps.items() if decides(each.adds) and not _hides(run, step)]
     tables = [name for name in published if name in run.store.published_names()]
     measured = [lengths(run, name, window) for name in tables]
     return Report(

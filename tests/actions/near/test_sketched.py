@@ -107,3 +107,21 @@ def test_a_table_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
         manifest.write_bytes(b"broken")
     with pytest.raises(StoreError, match="remove that folder: its texts are sketched again"):
         fill(tmp_path, texts(5))
+
+
+def test_a_table_whose_creation_was_killed_is_made_anew(tmp_path: Path) -> None:
+    given = texts(20)
+    fill(tmp_path / "whole", given)
+    name = table(tmp_path / "whole").name
+    for folder in ("beside", "own"):
+        (tmp_path / folder / name / "_versions").mkdir(parents=True)
+    rows, added = fill(tmp_path / "own", given, (tmp_path / "beside",))
+    assert rows.tolist() == list(range(20)) and added == 20
+
+
+def test_a_table_of_which_a_file_is_cut_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, texts(20))
+    for file in (table(tmp_path) / "data").iterdir():
+        file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(StoreError, match="remove that folder: its texts are sketched again"):
+        fill(tmp_path, texts(20))

@@ -150,6 +150,7 @@ async def test_memory_is_bounded(code: str) -> None:
         "n = 0\nwhile True: open(str(n), 'wb').write(bytes(15 << 20)); n += 1",
         "import os\nn = 0\nwhile True: os.mkdir('d'); os.chdir('d'); open('f', 'wb').write(bytes(9 << 20))",
         "n = 0\nwhile True: open(str(n), 'w').close(); n += 1",
+        "import os, time\nfor n in range(30): os.mkdir('d' * 200); os.chdir('d' * 200)\ntime.sleep(9)",
     ],
 )
 async def test_the_room_on_the_disk_is_bounded(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

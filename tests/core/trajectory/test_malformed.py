@@ -80,6 +80,10 @@ CHATML: list[tuple[Any, str]] = [
     (act("<tool_call><function=a>b</tool_call>"), "message 2: <function=...> is not closed, or something follows it"),
     (act("<function=a><parameter=b>c</function>"), "message 2: the call of 'a' holds something else than parameters"),
     (act("so <function=a>"), "message 2: <function=a> is not closed"),
+    (
+        act("<function=a><parameter=b>1</parameter><parameter=b>2</parameter></function>"),
+        "message 2: the call of 'a' has the parameter 'b' twice",
+    ),
     (act('<tool_call>{"name": "a"}</tool_call> so'),
      "message 2: the agent goes on before the call of 'a' has its response"),
     (act("so</tool_call>"), "message 2: </tool_call> without <tool_call>"),
