@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from synthkit.actions.benchmarks import Benchmarks
 
-FORMAT = 1
+FORMAT = 2
 """Raised where the same source would come to other tokens than before."""
 
 
@@ -61,10 +61,11 @@ class Ingest:
             from synthkit.train.overlap import stamp
 
             against = stamp(keys.decontaminate)
-        what = [FORMAT, self.source.stamp, digest(self.tokenizer.content), self.tokenizer.eod, self.engine.name]
+        what = [FORMAT, self.source.stamp, digest(self.tokenizer.content), self.engine.name]
         return digest(
             [
                 *what,
+                [self.tokenizer.eod, self.tokenizer.pad_token],
                 keys.sources[self.source.name].together,
                 keys.sequence,
                 self.over,
