@@ -45,9 +45,9 @@ def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
     else:
         found += [*_same(recipe, described, path), *_counts(recipe, described), *_overlap(recipe, described)]
         found += _pinned(recipe, described)
-        if "megatron" in recipe.keys.outputs:
+        if "megatron" in described["outputs"]:
             found += [*_files(folder, described), *_blend(folder, described)]
-        if recipe.chat:
+        if "chat" in described["outputs"]:
             found += _chats(folder)
     return sorted(found, key=lambda each: not each.serious)
 
@@ -59,8 +59,7 @@ def _tokenizer(recipe: Recipe) -> Iterator[Finding]:
     except SpecError as error:
         yield Finding(True, error.problems[0].message, error.problems[0].help or "")
         return
-    end = one.config.get("eos_token")
-    end = end.get("content") if isinstance(end, dict) else end
+    end = one.named("eos_token")
     if recipe.keys.eod is not None and end is not None and end != recipe.keys.eod:
         yield Finding(
             True, f"documents end with {recipe.keys.eod}, and the trainer takes the tokenizer's eos_token {end}",
