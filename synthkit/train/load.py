@@ -68,7 +68,7 @@ def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
             f"{keys.eod} ends documents, so none may hold it", "special", help="take it out of special, or change eod"
         )
     train = keys.train
-    if train and keys.sequence % (2 * train.context):
+    if train and train.context > 1 and keys.sequence % (2 * train.context):
         yield site.problem(
             f"a sequence of {keys.sequence:,} tokens cannot be shared by {train.context} context parallel ranks",
             "train", "context",
