@@ -156,10 +156,25 @@ def test_templates_as_trainers_write_them(base: Path) -> None:
     marked = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %};{% endfor %}"
     assert rendered(marked) == "hello;good day;"
     assert rendered("{{ bos_token }}", bos_token={"content": "<s>"}) == "<s>"
-    with pytest.raises(SpecError, match=r"line 2 of its chat_template: Encountered unknown tag 'broken'"):
+    with pytest.raises(SpecError, match=r"line 2 of the chat template: Encountered unknown tag 'broken'"):
         rendered("\n{% broken %}")
     with pytest.raises(BadChat, match="the chat template refuses it: no"):
         rendered("{{ raise_exception('no') }}")
+
+
+def test_chats_are_measured_by_the_template_that_the_trainer_takes(base: Path) -> None:
+    write_jsonl(Path("a.jsonl"), [CHAT] * 5)
+    text = "{% for m in messages %}{% generation %}{{ m.content * 40 }}{% endgeneration %}{% endfor %}"
+    Path("long.jinja").write_text(text)
+    source = "path: a.jsonl, messages: messages"
+    _exported(_recipe(base, source, outputs="[chat]", budget=200))
+    short = _manifest()["tokens"]
+    _exported(_recipe(base, source, outputs="[chat]", budget=200, template="long.jinja", sequence=4096))
+    assert _manifest()["tokens"] > 10 * short
+    found = call("export", str(_recipe(base, source, outputs="[chat]", template="none.jinja")), "--out", "out")
+    assert found.code == 2 and "r.yaml:5:11: template 'none.jinja' cannot be read: No such file" in found.err
+    found = call("export", str(_recipe(base, template="long.jinja")), "--out", "out")
+    assert found.code == 2 and "only the output 'chat' has a template" in found.err
 
 
 def test_a_sequence_of_an_odd_length_needs_no_context_ranks(base: Path) -> None:

@@ -45,7 +45,9 @@ def template(tokenizer: TrainTokenizer) -> Render:
     if isinstance(text, list):
         text = {each.get("name"): each.get("template") for each in text}.get("default")
     if not isinstance(text, str):
-        raise SpecError(f"tokenizer {tokenizer.name!r} has no chat_template in its tokenizer_config.json")
+        raise SpecError(
+            f"tokenizer {tokenizer.name!r} has no chat_template in its tokenizer_config.json; name one by template:"
+        )
 
     def refuse(message: str) -> str:
         raise TemplateError(message)
@@ -67,8 +69,7 @@ def template(tokenizer: TrainTokenizer) -> Render:
     try:
         compiled = environment.from_string(text)
     except TemplateSyntaxError as error:
-        told = f"tokenizer {tokenizer.name!r}: line {error.lineno} of its chat_template: {error.message}"
-        raise SpecError(told) from error
+        raise SpecError(f"line {error.lineno} of the chat template: {error.message}") from error
     words = {name: tokenizer.named(name) or "" for name in ("bos_token", "eos_token")}
 
     def render(chat: Mapping[str, Any]) -> str:
