@@ -189,7 +189,7 @@ def _clear(prepared: Prepared, out: Path) -> None:
     """Remove what an earlier recipe wrote here and this one does not."""
     keys = prepared.recipe.keys
     ours = {*keys.sources, *(f"{name}_{split}" for name in keys.sources for split in SPLITS)}
-    ours |= {f"packed_{split}" for split in SPLITS}
+    ours.add("packed")  # the order of packed rows, in the ledger
     for folder in ("tokens", "plan", "ledger", *typing.get_args(Output)):
         wanted = folder in ("tokens", "plan", "ledger", *keys.outputs)
         for file in (out / folder).iterdir() if (out / folder).is_dir() else ():

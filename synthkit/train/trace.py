@@ -128,7 +128,7 @@ def _in_packed(out: Path, described: Mapping[str, Any], split: str, row: int, at
     """The documents of a row of packed Parquet."""
     import polars as pl
 
-    order = pl.scan_parquet(out / "ledger" / f"packed_{split}.parquet").slice(row, 1).collect()
+    order = pl.scan_parquet(out / "ledger" / f"packed.{split}.parquet").slice(row, 1).collect()
     if not order.height:
         raise StoreError(f"there is no {split}:{row}: packed Parquet of {split} has fewer rows")
     return _in_pack(out, described, order["source"][0], split, order["pack"][0], at)
