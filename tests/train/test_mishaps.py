@@ -116,6 +116,24 @@ def test_preflight_of_an_index_that_is_cut_off(base: Path) -> None:
     assert found.code == 1 and "a_train.idx is cut off" in found.out, found.text
 
 
+def test_preflight_of_a_checkpoint_whose_configuration_is_broken(base: Path) -> None:
+    file = _recipe(base, train="{checkpoint: weights}")
+    _exported(file)
+    Path("weights").mkdir()
+    Path("weights/config.json").write_text("{")
+    found = call("preflight", str(file), "--out", "out")
+    assert found.code == 1 and "weights/config.json cannot be read" in found.out, found.text
+
+
+def test_a_source_may_have_any_name(base: Path) -> None:
+    """Also one like the export's own files."""
+    source = "path: a.jsonl, repeat: 999, share: 50%"
+    _exported(recipe(Path("r.yaml"), base, f"  packed_train: {{{source}}}\n  packed: {{{source}}}", outputs="[packed]"))
+    lines = pq.read_table("out/ledger/packed_train.parquet")
+    assert lines.num_rows == pq.read_table("out/ledger/packed.parquet").num_rows == 60 and "row" in lines.column_names
+    assert call("trace", "out", "train:0", "--no-row").out.startswith("document   packed")
+
+
 def test_nothing_is_left_of_rows_that_are_held_out_no_more(base: Path) -> None:
     _exported(_recipe(base, holdout="30%", outputs="[megatron, documents]"))
     assert Path("out/megatron/a_valid.bin").exists() and Path("out/documents/a_valid.bin").exists()
