@@ -67,7 +67,10 @@ class Corpus:
         with index.open("rb") as header:
             if header.read(9) != _MAGIC:
                 raise LaunchError(f"{index} is no index of Megatron's")
-            _, dtype, count, _ = struct.unpack("<QBQQ", header.read(25))
+            sizes = header.read(25)
+            if len(sizes) < 25:
+                raise LaunchError(f"{index} is cut off", "export again")
+            _, dtype, count, _ = struct.unpack("<QBQQ", sizes)
             lengths = header.read(4 * count)
         whole = struct.pack("<i", self.sequence) * count
         if dtype != _INT32 or lengths != whole:

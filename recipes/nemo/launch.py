@@ -1,8 +1,8 @@
 """Starts a run with NeMo-Run: `python -m recipes.nemo.launch SETTINGS --corpus FOLDER [--dry-run]`.
 
 The plan is made here first, so that what is wrong is said before a node is asked for. Ranks run `recipes.nemo.train`
-with the same arguments; this checkout, corpus, checkpoint and output are mounted where they lie, so a path means the
-same inside the container.
+with the same arguments; what they name (this checkout, corpus, checkpoint, output, settings, base, template) is mounted
+where it lies, so a path means the same inside the container.
 """
 
 from __future__ import annotations
@@ -53,8 +53,22 @@ def executor(plan: Plan, given: argparse.Namespace) -> run.Executor:
             )
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # torchrun of this Python, activated or not
         return run.LocalExecutor(launcher="torchrun", ntasks_per_node=launch.gpus, env_vars=env)
-    folders = [_ROOT, given.corpus, plan.checkpoint, Path(plan.settings.output)]
-    return _slurm(plan, launch.slurm, env, [each.resolve() for each in folders])
+    return _slurm(plan, launch.slurm, env, mounted(plan, given))
+
+
+def mounted(plan: Plan, given: argparse.Namespace) -> list[Path]:
+    """Every folder that a rank reads or writes; those of settings, base and template where no other one holds them."""
+    settings = plan.settings
+    found = [each.resolve() for each in (_ROOT, given.corpus, plan.checkpoint, Path(settings.output))]
+    more = [given.settings.resolve().parent]
+    if Path(settings.base).is_dir():
+        more.append(Path(settings.base).resolve())
+    if settings.chat_template:
+        more.append(Path(settings.chat_template).resolve().parent)
+    for folder in more:
+        if not any(folder.is_relative_to(each) for each in found):
+            found.append(folder)
+    return found
 
 
 def _slurm(plan: Plan, slurm: Slurm, env: dict[str, str], folders: Sequence[Path]) -> run.Executor:

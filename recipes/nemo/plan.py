@@ -114,7 +114,7 @@ def _checkpoint(plan: Plan, library: Library) -> None:
 def _ranks(plan: Plan) -> None:
     launch = plan.settings.launch
     world, model = launch.nodes * launch.gpus, plan.tensor * plan.pipeline * plan.context
-    if plan.sequence % (2 * plan.context):
+    if plan.context > 1 and plan.sequence % (2 * plan.context):
         raise LaunchError(
             f"a sequence of {plan.sequence} does not divide by 2 x {plan.context} context ranks",
             "a power of two for both",

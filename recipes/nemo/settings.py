@@ -185,7 +185,10 @@ def _set(content: dict[str, Any], given: str) -> None:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
             raise LaunchError(f"--set {given}: {part} is no mapping")
-    content[last] = yaml.safe_load(value)
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise LaunchError(f"--set {given}: {value} is no YAML: {getattr(error, 'problem', error)}") from None
 
 
 def _names(path: Sequence[str | int]) -> list[str]:

@@ -57,7 +57,7 @@ def _totals(prepared: Prepared, found: Mapping[str, SourceEstimate]) -> str:
     keys = recipe.keys
     read = {name: min(each.tokens or recipe.wanted(name), recipe.wanted(name)) for name, each in found.items()}
     total = sum(read.values())
-    seconds = sum(0 if each.exact else read[name] / each.rate for name, each in found.items())
+    seconds = sum(read[name] / each.rate for name, each in found.items() if each.rate and not each.exact)
     lines = [f"tokens to read     {amount(total)}"]
     size = 0.0
     if not recipe.chat:

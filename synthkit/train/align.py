@@ -76,8 +76,9 @@ def loss_mask(text: str, spans: Sequence[Span], ends: NDArray[np.int64], loss: M
     learned[-1] = 0
     total = np.concatenate([[0], np.cumsum(learned[:-1], dtype=np.int64)])
     starts = np.concatenate([[0], ends[:-1]])
-    first = np.searchsorted(places, starts, side="right") - 1  # the character that a token begins in
     last = np.searchsorted(places, ends, side="left")
+    # The character that a token begins in; Hugging Face places every token of one character at that character's end.
+    first = np.minimum(np.searchsorted(places, starts, side="right") - 1, np.maximum(last - 1, 0))
     mask: NDArray[np.uint8] = (total[last] > total[first]).astype(np.uint8)
     return mask
 
@@ -101,7 +102,8 @@ def cuts(text: str, spans: Sequence[Span], ends: NDArray[np.int64], most: int) -
         wanted = places[np.array(sorted({span.start for span in spans} - {0}), dtype=np.int64)]
     else:
         wanted = np.flatnonzero(np.frombuffer(text.encode(), dtype=np.uint8) == 10) + 1
-    allowed = np.flatnonzero(np.isin(ends, wanted)) + 1
+    whole = np.append(ends[:-1] != ends[1:], True)  # the last of the tokens that are placed at one character's end
+    allowed = np.flatnonzero(np.isin(ends, wanted) & whole) + 1
     found: list[int] = []
     start = 0
     while len(ends) - start > most:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from synthkit.train.ingest import held_out
 from synthkit.train.mixture import epochs
 from synthkit.train.outputs import chat
 from synthkit.train.packs import SPLITS, ledger_schema
 from synthkit.train.prepare import Prepared
-from synthkit.train.store import Document
+from synthkit.train.store import PART_ROWS, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -57,7 +59,6 @@ class _Spilled:
 
     def __init__(self, prepared: Prepared, out: Path, name: str) -> None:
         """Read the whole source."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         keys = prepared.recipe.keys
@@ -65,32 +66,36 @@ class _Spilled:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.tokens = dict.fromkeys(SPLITS, 0)
         self.aside: Counter[str] = Counter()
-        self._ends: dict[str, list[int]] = {split: [0] for split in SPLITS}
-        ledger: list[Document] = []
-        files = {split: self.path(split).open("wb") for split in SPLITS}
+        self._ends = {split: array("q", [0]) for split in SPLITS}
         chats = chat.measured(
             prepared.sources[name], prepared.tokenizer, keys.sequence, keys.sources[name].longer,
             prepared.recipe.over(name), lambda row: held_out(row, keys.seed, keys.holdout),
         )  # fmt: skip
-        try:
-            for document, line in chats:
-                split = "valid" if document.valid else "train"
-                ledger.append(document)
-                if document.aside is not None:
-                    self.aside[document.aside] += 1
-                    continue
-                files[split].write(line)
-                self._ends[split].append(self._ends[split][-1] + len(line))
-                self.tokens[split] += document.tokens
-        finally:
-            for file in files.values():
-                file.close()
         (out / "ledger").mkdir(exist_ok=True)
-        schema = ledger_schema()
-        columns = [*zip(*ledger, strict=True)] or [()] * len(Document._fields)
-        none = [None] * len(ledger)
-        arrays = [pa.array(each, field.type) for each, field in zip([*columns, none, none], schema, strict=True)]
-        pq.write_table(pa.table(arrays, schema=schema), out / "ledger" / f"{name}.parquet", compression="zstd")
+        with (
+            self.path("train").open("wb") as train,
+            self.path("valid").open("wb") as valid,
+            pq.ParquetWriter(out / "ledger" / f"{name}.parquet", ledger_schema(), compression="zstd") as ledger,
+        ):
+            files = {"train": train, "valid": valid}
+            documents: list[Document] = []
+            for document, line in chats:
+                if document.aside is None:
+                    self._keep(document, line, files)
+                else:
+                    self.aside[document.aside] += 1
+                documents.append(document)
+                if len(documents) == PART_ROWS:
+                    ledger.write_table(_lines(documents))
+                    documents.clear()
+            ledger.write_table(_lines(documents))
+
+    def _keep(self, document: Document, line: bytes, files: Mapping[str, IO[bytes]]) -> None:
+        """Write a line where it waits."""
+        split = "valid" if document.valid else "train"
+        files[split].write(line)
+        self._ends[split].append(self._ends[split][-1] + len(line))
+        self.tokens[split] += document.tokens
 
     def path(self, split: str) -> Path:
         """The file of a split's lines."""
@@ -100,8 +105,19 @@ class _Spilled:
         """Where each line begins, and the end."""
         import numpy as np
 
-        return np.array(self._ends[split], dtype=np.int64)
+        return np.frombuffer(self._ends[split], dtype=np.int64)
 
     def count(self, split: str) -> int:
         """Its lines."""
         return len(self._ends[split]) - 1
+
+
+def _lines(documents: list[Document]) -> pa.Table:
+    """Lines of the ledger; a chat is in no pack."""
+    import pyarrow as pa
+
+    schema = ledger_schema()
+    columns = [*zip(*documents, strict=True)] or [()] * len(Document._fields)
+    none = [None] * len(documents)
+    arrays = [pa.array(each, field.type) for each, field in zip([*columns, none, none], schema, strict=True)]
+    return pa.table(arrays, schema=schema)

@@ -9,17 +9,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from synthkit.train.ingest import Ingest
+from synthkit.train.ingest import Ingest, sample
 from synthkit.train.outputs import chat
 from synthkit.train.prepare import Prepared
 from synthkit.train.store import TokenStore
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _SAMPLE = 256
+"""Chats that are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class SourceEstimate:
     tokens: int | None
     """Of all its documents; None where it cannot be told how many there are."""
     rate: float
-    """Tokens encoded in a second."""
+    """Tokens encoded in a second; 0 where there is no document."""
     engine: str
     exact: bool
     """Whether an earlier export counted it."""
@@ -51,13 +48,13 @@ def _source(prepared: Prepared, out: Path, name: str) -> SourceEstimate:
         return SourceEstimate(rows, tokens, sum(lengths) / max(seconds, 1e-6), "chat template", False)
     ingest = Ingest(prepared.recipe, source, prepared.tokenizer, prepared.benchmarks)
     known = _known(out / "tokens" / name, ingest.key(), masked=prepared.recipe.masked)
-    sample = _sample(prepared, name)
+    first = sample(source)
     began = time.perf_counter()
-    count = len(ingest.engine.encode(sample).ids) + len(sample)
+    count = len(ingest.engine.encode(first).ids) + len(first)
     rate = count / max(time.perf_counter() - began, 1e-6)
     if known is not None:
         return SourceEstimate(rows, known, rate, ingest.engine.name, True)
-    tokens = None if rows is None or not len(sample) else round(count / len(sample) * rows)
+    tokens = None if rows is None or not len(first) else round(count / len(first) * rows)
     return SourceEstimate(rows, tokens, rate, ingest.engine.name, False)
 
 
@@ -68,13 +65,6 @@ def _known(folder: Path, key: str, *, masked: bool) -> int | None:
         return None
     store = TokenStore(folder, key, masked=masked)
     return store.train_tokens if store.done else None
-
-
-def _sample(prepared: Prepared, name: str) -> pa.LargeStringArray:
-    import pyarrow as pa
-
-    first = next(prepared.sources[name].batches({}), None)
-    return pa.array([], pa.large_string()) if first is None else first.texts.slice(0, _SAMPLE)
 
 
 def _chats(prepared: Prepared, name: str) -> tuple[list[int], float]:

@@ -47,7 +47,9 @@ def export(prepared: Prepared, out: Path, say: Say) -> Mapping[str, Any]:
         if prepared.recipe.chat:
             from synthkit.train.chat import export_chat
 
-            return manifest.write(prepared, out, export_chat(prepared, out, say))
+            chats = export_chat(prepared, out, say)
+            _clear(prepared, out)
+            return manifest.write(prepared, out, chats)
         stores, engines = _read(prepared, out, say)
         results = _planned(prepared, out, stores, engines)
         _clear(prepared, out)
@@ -129,9 +131,11 @@ def _indexed(
     for name, result in results.items():
         for split in SPLITS:
             packs = result.plan.packs(split)
-            if not len(packs):
-                continue
             prefix = out / output / f"{name}_{split}"
+            if not len(packs):
+                for suffix in (".bin", ".idx", ".of"):  # of an earlier recipe, which had some
+                    prefix.with_name(prefix.name + suffix).unlink(missing_ok=True)
+                continue
             what = digest([stores[name].key, prepared.recipe.wanted(name), keys.sequence, pad])
             with _once(prefix, what) as needed:
                 if needed and output == "megatron":
@@ -185,7 +189,7 @@ def _clear(prepared: Prepared, out: Path) -> None:
     """Remove what an earlier recipe wrote here and this one does not."""
     keys = prepared.recipe.keys
     ours = {*keys.sources, *(f"{name}_{split}" for name in keys.sources for split in SPLITS)}
-    ours |= {f"packed_{split}" for split in SPLITS}
+    ours.add("packed")  # the order of packed rows, in the ledger
     for folder in ("tokens", "plan", "ledger", *typing.get_args(Output)):
         wanted = folder in ("tokens", "plan", "ledger", *keys.outputs)
         for file in (out / folder).iterdir() if (out / folder).is_dir() else ():

@@ -45,12 +45,20 @@ class FileSource:
             "bytes": sum(_size(file) for file in files.values()),
             "hash": digest([[place, _size(file)] for place, file in self.files]),
         }
+        self._check_first()
+        self.stamp = digest([self.identity, [file.stat().st_mtime_ns for _, file in self.files]])
+
+    def _check_first(self) -> None:
+        """That the first Parquet file has the columns; one that cannot be read comes out as broken."""
         from pyarrow.parquet import read_schema
 
         first = next((each for each in self.files if each[0].endswith(".parquet")), None)
         if first is not None and first[1].is_file():
-            self._check(first[0], read_schema(first[1]))
-        self.stamp = digest([self.identity, [file.stat().st_mtime_ns for _, file in self.files]])
+            try:
+                schema = read_schema(first[1])
+            except (OSError, ValueError):  # what Arrow raises
+                return
+            self._check(first[0], schema)
 
     def batches(self, cursor: Cursor) -> Iterator[Batch]:
         """Records of the files from file number `file`, record number `record` on."""
@@ -72,46 +80,50 @@ class FileSource:
             skip = 0
 
     def _parquet(self, at: int, place: str, file: Path, skip: int) -> Iterator[Batch]:
-        """Batches of a Parquet file as they lie there; whole row groups before `skip` are not read."""
+        """Batches of a Parquet file; one that cannot be read, or not to its end, is broken."""
+        import pyarrow as pa
+
+        try:
+            yield from self._arrow(at, place, file, skip)
+        except (OSError, ValueError):  # what Arrow raises
+            none = pa.array([], pa.large_string())
+            yield Batch([], none, None, {"file": at, "record": skip}, [(place, "unreadable file")])
+
+    def _arrow(self, at: int, place: str, file: Path, skip: int) -> Iterator[Batch]:
+        """A Parquet file as it lies there, by row groups, so that a batch ends where it did before an interruption."""
         import pyarrow as pa
         from pyarrow.parquet import ParquetFile
 
         with ParquetFile(file) as parquet:
-            names = parquet.schema_arrow.names
             self._check(place, parquet.schema_arrow)
-            number = 0
-            groups: list[int] = []
-            for group in range(parquet.num_row_groups):
-                rows = parquet.metadata.row_group(group).num_rows
-                if number + rows <= skip and not groups:
-                    number += rows
-                else:
-                    groups.append(group)
-            spanned = "spans" in names
+            spanned = "spans" in parquet.schema_arrow.names
             columns = [self.column, *(["spans"] if spanned else []), *([self.together] if self.together else [])]
             size = rows_of(self._mean(parquet))
-            for batch in parquet.iter_batches(batch_size=size, row_groups=groups, columns=columns):
-                begin = max(0, skip - number)
-                rows = [f"{place}:{line}" for line in range(number + begin + 1, number + batch.num_rows + 1)]
-                number += batch.num_rows
-                if not rows:
+            number = 0
+            for group in range(parquet.num_row_groups):
+                whole = parquet.metadata.row_group(group).num_rows
+                if number + whole <= skip:
+                    number += whole
                     continue
-                kept = batch.slice(begin)
-                text = kept.column(self.column).cast(pa.large_string()).fill_null("")
-                spans = kept.column("spans") if spanned else None
-                held = kept.column(self.together).to_pylist() if self.together else []
-                together = (
-                    [str(row if value is None else value) for value, row in zip(held, rows, strict=True)]
-                    if held
-                    else []
-                )
-                yield Batch(rows, text, spans, {"file": at, "record": number}, together=together)
+                for batch in parquet.iter_batches(batch_size=size, row_groups=[group], columns=columns):
+                    begin = max(0, skip - number)
+                    rows = [f"{place}:{line}" for line in range(number + begin + 1, number + batch.num_rows + 1)]
+                    number += batch.num_rows
+                    if not rows:
+                        continue
+                    kept = batch.slice(begin)
+                    text = kept.column(self.column).cast(pa.large_string()).fill_null("")
+                    spans = kept.column("spans") if spanned else None
+                    held = kept.column(self.together).to_pylist() if self.together else []
+                    if held:
+                        held = [str(row if value is None else value) for value, row in zip(held, rows, strict=True)]
+                    yield Batch(rows, text, spans, {"file": at, "record": number}, together=held)
 
     def _check(self, place: str, schema: pa.Schema) -> None:
-        """That a Parquet file has the column, and text in it."""
+        """That a Parquet file has the columns, and text in its own."""
         import pyarrow as pa
 
-        for name in filter(None, (self.column, self.together)):
+        for name in filter(None, (self.column, self.tools, self.together)):
             if name not in schema.names:
                 raise SpecError(f"{place} has no column {name!r}; {nearest(name, schema.names, 'columns')}")
         kind = schema.field(self.column).type
@@ -161,7 +173,10 @@ class FileSource:
 
         kinds = {form(place) for place, _ in self.files}
         if kinds == {"parquet"}:
-            return sum(int(read_metadata(file).num_rows) for _, file in self.files)
+            try:
+                return sum(int(read_metadata(file).num_rows) for _, file in self.files)
+            except (OSError, ValueError):  # a file that cannot be read, as Arrow says it
+                return None
         if kinds == {"text"}:
             return len(self.files)
         if not all(place.endswith((".jsonl", ".ndjson")) for place, _ in self.files):

@@ -62,11 +62,13 @@ class IndexedWriter:
 
 
 def read_index(prefix: Path) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Lengths and starting bytes of the sequences of a pair of files written here."""
+    """Lengths and starting bytes of the sequences of a pair of files written here; ValueError where they are not."""
     import numpy as np
 
     data = prefix.with_name(prefix.name + ".idx").read_bytes()
     at = len(_MAGIC) + struct.calcsize("<QBQQ")
+    if len(data) < at:
+        raise ValueError(f"{prefix}.idx is cut off")
     magic, (_, code, count, _) = data[: len(_MAGIC)], struct.unpack("<QBQQ", data[len(_MAGIC) : at])
     if magic != _MAGIC or code != _INT32:
         raise ValueError(f"{prefix}.idx is no index of int32 tokens")

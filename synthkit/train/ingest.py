@@ -21,11 +21,12 @@ from synthkit.train.tokenizer import SAMPLE, Gigatoken, Reference, Tokens, Train
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from synthkit.actions.benchmarks import Benchmarks
 
-FORMAT = 1
+FORMAT = 2
 """Raised where the same source would come to other tokens than before."""
 
 
@@ -47,11 +48,7 @@ class Ingest:
 
     def _engine(self) -> tuple[Gigatoken | Reference, str]:
         """The engine that the first documents of the source allow."""
-        import pyarrow as pa
-
-        first = next(self.source.batches({}), None)
-        sample = pa.array([], pa.large_string()) if first is None else first.texts.slice(0, SAMPLE)
-        return engine(self.tokenizer, sample)
+        return engine(self.tokenizer, sample(self.source))
 
     def key(self) -> str:
         """What the store's content depends on."""
@@ -61,10 +58,11 @@ class Ingest:
             from synthkit.train.overlap import stamp
 
             against = stamp(keys.decontaminate)
-        what = [FORMAT, self.source.stamp, digest(self.tokenizer.content), self.tokenizer.eod, self.engine.name]
+        what = [FORMAT, self.source.stamp, digest(self.tokenizer.content), self.engine.name]
         return digest(
             [
                 *what,
+                [self.tokenizer.eod, self.tokenizer.pad_token],
                 keys.sources[self.source.name].together,
                 keys.sequence,
                 self.over,
@@ -216,6 +214,14 @@ class Ingest:
 
     def _valid(self, held_by: str) -> bool:
         return held_out(held_by, self.recipe.keys.seed, self.recipe.keys.holdout)
+
+
+def sample(source: Source) -> pa.LargeStringArray:
+    """The first documents of a source that can be read."""
+    import pyarrow as pa
+
+    first = next((batch for batch in source.batches({}) if len(batch.texts)), None)
+    return pa.array([], pa.large_string()) if first is None else first.texts.slice(0, SAMPLE)
 
 
 def held_out(held_by: str, seed: int, share: float) -> bool:

@@ -63,12 +63,14 @@ def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
         yield site.problem(
             "'chat' writes messages and the other outputs write texts", "outputs", help="make two recipes of it"
         )
+    if keys.template is not None and not recipe.chat:
+        yield site.problem("only the output 'chat' has a template", "template", key=True)
     if keys.eod is not None and keys.eod in keys.special:
         yield site.problem(
             f"{keys.eod} ends documents, so none may hold it", "special", help="take it out of special, or change eod"
         )
     train = keys.train
-    if train and keys.sequence % (2 * train.context):
+    if train and train.context > 1 and keys.sequence % (2 * train.context):
         yield site.problem(
             f"a sequence of {keys.sequence:,} tokens cannot be shared by {train.context} context parallel ranks",
             "train", "context",

@@ -52,6 +52,6 @@ def _times(epochs: float) -> str:
 def amount(tokens: float) -> str:
     """A count as recipes write it: `1.3B`."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
-        if tokens >= size:
+        if tokens >= 0.9995 * size:  # which three digits write as 1
             return f"{tokens / size:.3g}{unit}"
     return f"{tokens:.0f}"

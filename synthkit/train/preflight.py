@@ -6,7 +6,6 @@ are read, tokens are not. A problem stops a launch; a warning is for a person to
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from synthkit.train import tokenizer as tokenizers
 from synthkit.train.load import load_recipe
 from synthkit.train.mixture import amount
 from synthkit.train.recipe import Recipe, TrainKeys
+from synthkit.train.tokenizer import TrainTokenizer
 
 _CHAT_END = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 
@@ -37,30 +37,31 @@ def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
     """All findings, the serious ones first; SpecError where the recipe itself is wrong."""
     recipe = load_recipe(path)
     folder = out or Path("exports") / recipe.name
-    found = [*_tokenizer(recipe), *_checkpoint(recipe), *_launch(recipe, gpus)]
+    found = [*_checkpoint(recipe), *_launch(recipe, gpus)]
+    tokenizer: TrainTokenizer | None = None
+    try:
+        tokenizer = tokenizers.load(recipe.keys.tokenizer, recipe.keys.eod, recipe.keys.special)
+    except SpecError as error:
+        found.append(Finding(True, error.problems[0].message, error.problems[0].help or ""))
+    else:
+        found += _tokenizer(recipe, tokenizer)
     try:
         described = manifest.read(folder)
     except StoreError as error:
         found.append(Finding(True, str(error), f"synthkit export {path}"))
     else:
-        found += [*_same(recipe, described, path), *_counts(recipe, described), *_overlap(recipe, described)]
+        found += [*_same(recipe, described, path, tokenizer), *_counts(recipe, described), *_overlap(recipe, described)]
         found += _pinned(recipe, described)
-        if "megatron" in recipe.keys.outputs:
+        if "megatron" in described["outputs"]:
             found += [*_files(folder, described), *_blend(folder, described)]
-        if recipe.chat:
+        if "chat" in described["outputs"]:
             found += _chats(folder)
     return sorted(found, key=lambda each: not each.serious)
 
 
-def _tokenizer(recipe: Recipe) -> Iterator[Finding]:
+def _tokenizer(recipe: Recipe, one: TrainTokenizer) -> Iterator[Finding]:
     """The pad and end-of-document trap, and a checkpoint with another vocabulary."""
-    try:
-        one = tokenizers.load(recipe.keys.tokenizer, recipe.keys.eod, recipe.keys.special)
-    except SpecError as error:
-        yield Finding(True, error.problems[0].message, error.problems[0].help or "")
-        return
-    end = one.config.get("eos_token")
-    end = end.get("content") if isinstance(end, dict) else end
+    end = one.named("eos_token")
     if recipe.keys.eod is not None and end is not None and end != recipe.keys.eod:
         yield Finding(
             True, f"documents end with {recipe.keys.eod}, and the trainer takes the tokenizer's eos_token {end}",
@@ -77,7 +78,11 @@ def _tokenizer(recipe: Recipe) -> Iterator[Finding]:
     if (theirs := folder / "tokenizer.json").is_file() and theirs.read_text(encoding="utf-8") != one.original:
         yield Finding(True, f"{theirs} is another tokenizer than {one.name}", "name the checkpoint's own tokenizer")
     if (config := folder / "config.json").is_file():
-        size = json.loads(config.read_text(encoding="utf-8")).get("vocab_size")
+        try:
+            size = orjson.loads(config.read_bytes()).get("vocab_size")
+        except (ValueError, AttributeError) as error:
+            yield Finding(True, f"{config} cannot be read: {error}")
+            return
         if isinstance(size, int) and size < one.vocab_size:
             yield Finding(True, f"the checkpoint knows {size:,} tokens, the tokenizer has {one.vocab_size:,}")
 
@@ -126,16 +131,14 @@ def _launch(recipe: Recipe, gpus: int | None) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _same(recipe: Recipe, described: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+def _same(recipe: Recipe, described: Mapping[str, Any], path: Path, now: TrainTokenizer | None) -> Iterator[Finding]:
     """Whether the export is that of this recipe."""
     again = f"synthkit export {path}"
     if described["recipe"]["hash"] != digest(recipe.definition()):
         yield Finding(True, "the export was made from another state of this recipe", again)
-    try:
-        now = tokenizers.load(recipe.keys.tokenizer, recipe.keys.eod, recipe.keys.special)
-    except SpecError:
-        return
     theirs = described["tokenizer"]
+    if now is None:
+        return
     if theirs["hash"] != now.hash or theirs["eod"] != now.eod or theirs["pad"] != now.pad:
         yield Finding(True, f"the export was encoded with another tokenizer than {now.name} is now", again)
 

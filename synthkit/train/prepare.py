@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,12 +44,17 @@ def prepare(path: Path) -> Prepared:
     found: Benchmarks | None = None
     try:
         tokenizer = tokenizers.load(keys.tokenizer, keys.eod, keys.special)
-        if recipe.chat:
-            from synthkit.train.outputs.chat import template
-
-            template(tokenizer)
     except SpecError as error:
         problems.append(_at(recipe, error, "tokenizer"))
+    if tokenizer is not None and recipe.chat:
+        from synthkit.train.outputs.chat import template
+
+        try:
+            if keys.template is not None:
+                tokenizer = replace(tokenizer, config={**tokenizer.config, "chat_template": _text(keys.template)})
+            template(tokenizer)
+        except SpecError as error:
+            problems.append(_at(recipe, error, "tokenizer" if keys.template is None else "template"))
     try:
         sources = open_sources(recipe)
     except SpecError as error:
@@ -64,6 +69,15 @@ def prepare(path: Path) -> Prepared:
     if problems or tokenizer is None:
         raise SpecError(problems)
     return Prepared(recipe, tokenizer, sources, found)
+
+
+def _text(template: str) -> str:
+    """The template in a file."""
+    try:
+        return Path(template).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SpecError(f"template {template!r} cannot be read: {reason}") from error
 
 
 def _at(recipe: Recipe, error: SpecError, *path: str) -> Problem:

@@ -104,6 +104,9 @@ class RecipeKeys(Keys):
     """Text of the token after each document; the tokenizer's `eos_token`, which the trainer takes, if left out."""
     special: Texts = ()
     """Special tokens that a document's text may hold as tokens; all others are encoded as ordinary text."""
+    template: str | None = None
+    """File of the chat template that the trainer takes, by which the output `chat` is measured; the tokenizer's own if
+    left out."""
     sequence: Annotated[Tokens, Field(ge=2)]
     """Tokens of a training sequence, `32Ki`."""
     budget: Annotated[Count, Field(ge=1)]

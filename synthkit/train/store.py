@@ -63,12 +63,12 @@ class TokenStore:
     """One source's tokens and ledger, for writing where the last export stopped, and for reading."""
 
     def __init__(self, folder: Path, key: str, *, masked: bool) -> None:
-        """Open it; what another key wrote is removed, and so are tokens that no ledger counts."""
+        """Open it; what another key wrote is removed, and so is a store with fewer tokens than its ledger counts."""
         self.folder = folder
         self.masked = masked
         self.key = key
         mark = folder / "key"
-        if not mark.is_file() or mark.read_text() != key:
+        if not mark.is_file() or mark.read_text() != key or not self._whole():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             mark.write_text(key)
@@ -82,6 +82,13 @@ class TokenStore:
         self._files: list[Any] = []
         self._waiting: list[pa.RecordBatch] = []
         self._pending = 0
+
+    def _whole(self) -> bool:
+        """Whether all tokens are there that the ledger counts; a file may have been deleted."""
+        parts = sorted(self.folder.glob("*.parquet"))
+        tokens = self._state(parts[-1])["tokens"] if parts else 0
+        files = [(self.folder / name, width) for name, width in self._widths()]
+        return all(not tokens or (file.is_file() and file.stat().st_size >= tokens * width) for file, width in files)
 
     @staticmethod
     def _state(part: Path) -> dict[str, Any]:

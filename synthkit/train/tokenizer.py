@@ -73,6 +73,10 @@ class TrainTokenizer:
         """Ids that no document's text may come to."""
         return tuple({self.eod} | ({self.pad_token} if self.pad_token is not None else set()))
 
+    def named(self, key: str) -> str | None:
+        """A token of the configuration, such as `eos_token`."""
+        return _text(self.config.get(key))
+
     @cached_property
     def reference(self) -> Any:
         """The Hugging Face tokenizer."""
@@ -107,6 +111,8 @@ def load(name: str, eod: str | None = None, special: Sequence[str] = ()) -> Trai
     content, config = _files(name)
     try:
         parsed = json.loads(content)
+        if not isinstance(parsed, dict):
+            raise TypeError("it is no mapping")
         added = {str(each["content"]): dict(each) for each in parsed.get("added_tokens") or ()}
     except (ValueError, TypeError, KeyError) as error:
         raise SpecError(f"tokenizer {name!r}: its tokenizer.json cannot be read: {error}") from error
@@ -135,8 +141,12 @@ def load(name: str, eod: str | None = None, special: Sequence[str] = ()) -> Trai
         special={text: vocab[text] for text in special},
         config=config,
     )
+    try:
+        built = made.reference
+    except Exception as error:  # tokenizers has no class of its own for what it cannot build
+        raise SpecError(f"tokenizer {name!r}: its tokenizer.json cannot be read: {error}") from error
     for each in parsed["added_tokens"]:
-        if made.reference.token_to_id(each["content"]) != each["id"]:
+        if built.token_to_id(each["content"]) != each["id"]:
             raise SpecError(f"tokenizer {name!r}: the id of its added token {each['content']!r} is not {each['id']}")
     return made
 
@@ -165,8 +175,11 @@ def _files(name: str) -> tuple[str, dict[str, Any]]:
         if name == "nano" or path.is_absolute() or name.startswith("."):
             raise SpecError(f"tokenizer {name!r}: there is no file {file}")
         file, beside = _fetched(name, "tokenizer.json"), _fetched(name, _CONFIG)
-    config = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    return file.read_text(encoding="utf-8"), config if isinstance(config, dict) else {}
+    try:
+        config = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        return file.read_text(encoding="utf-8"), config if isinstance(config, dict) else {}
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise SpecError(f"tokenizer {name!r}: {beside.name} or {file.name} cannot be read: {error}") from error
 
 
 def _fetched(name: str, file: str) -> Path:

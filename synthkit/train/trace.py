@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+_SHOWN = 2000
+"""Characters of a column that a person is shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One document of an export."""
@@ -46,7 +50,8 @@ def trace(out: Path, document: str) -> list[Trace]:
     head, *numbers = document.split(":")
     sources: Mapping[str, Any] = described["sources"]
     source, _, split = head.rpartition("_")
-    places = all(each.isdecimal() for each in numbers) and 1 <= len(numbers) <= 2
+    packed = "chat" not in described["outputs"]
+    places = packed and all(each.isdecimal() for each in numbers) and 1 <= len(numbers) <= 2
     if places and source in sources and split in SPLITS:
         return _in_pack(out, described, source, split, *map(int, numbers))
     if places and head in SPLITS and "packed" in described["outputs"]:
@@ -60,11 +65,14 @@ def trace(out: Path, document: str) -> list[Trace]:
 def _some(found: list[Trace], document: str, described: Mapping[str, Any]) -> list[Trace]:
     if found:
         return found
+    like = f"documents are named like {next(iter(described['sources']))}:0"
+    if "chat" in described["outputs"]:
+        raise StoreError(f"no document is called {document!r}; {like}, or by the id in the line of a chat")
     names = [
         f"{name}_{split}:0" for name, each in described["sources"].items() for split in SPLITS if each["splits"][split]
     ]
     hint = nearest(document, names, "sequences are named like")
-    raise StoreError(f"no document is called {document!r}; {hint}, documents like {next(iter(described['sources']))}:0")
+    raise StoreError(f"no document is called {document!r}; {hint}, {like}")
 
 
 def _ledger(out: Path, source: str) -> pl.LazyFrame:
@@ -120,7 +128,7 @@ def _in_packed(out: Path, described: Mapping[str, Any], split: str, row: int, at
     """The documents of a row of packed Parquet."""
     import polars as pl
 
-    order = pl.scan_parquet(out / "ledger" / f"packed_{split}.parquet").slice(row, 1).collect()
+    order = pl.scan_parquet(out / "ledger" / f"packed.{split}.parquet").slice(row, 1).collect()
     if not order.height:
         raise StoreError(f"there is no {split}:{row}: packed Parquet of {split} has fewer rows")
     return _in_pack(out, described, order["source"][0], split, order["pack"][0], at)
@@ -183,4 +191,9 @@ def text(found: Trace, row: Mapping[str, Any] | None, *, shown: bool = True) -> 
         return "\n".join(lines)
     if row is None:
         return "\n".join([*lines, "the row is there no more as the export read it"])
-    return "\n".join([*lines, "", *(f"{name}: {str(value)[:2000]}" for name, value in row.items())])
+    return "\n".join([*lines, "", *(f"{name}: {_short(str(value))}" for name, value in row.items())])
+
+
+def _short(value: str) -> str:
+    """The beginning of a long value, and how much more there is."""
+    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]} ... and {len(value) - _SHOWN:,} characters more"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,14 @@ def test_on_this_machine(exported: Path, checkpoint: Path, tmp_path: Path) -> No
     assert "20 iterations of 4 x 512 = 40,960 tokens" in done.stdout
     assert "--nproc-per-node" in done.stdout
     assert "recipes.nemo.train" in done.stdout
+
+
+def test_what_lies_outside_of_the_checkout_is_mounted(exported: Path, checkpoint: Path, tmp_path: Path) -> None:
+    base = tmp_path / "model"
+    shutil.copytree(NANO, base)
+    done = started(exported, checkpoint, tmp_path, "launch.nodes=4", f"base={base}", *SLURM)
+    assert done.returncode == 0 and f"{base}:{base}" in done.stdout, done.stderr
+    assert f"{STAGES}:{STAGES}" not in done.stdout, "the checkout holds it"
 
 
 @pytest.mark.parametrize(

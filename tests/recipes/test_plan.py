@@ -161,6 +161,9 @@ def test_files_that_are_no_packs(exported: Path, tmp_path: Path) -> None:
     index.write_bytes(bytes(content))
     with pytest.raises(LaunchError, match="is not made of packs of 512 int32 tokens"):
         corpus.read(copy, "pretrain")
+    index.write_bytes(bytes(content[:20]))
+    with pytest.raises(LaunchError, match="is cut off"):
+        corpus.read(copy, "pretrain")
     index.write_bytes(b"something else")
     with pytest.raises(LaunchError, match="is no index of Megatron's"):
         corpus.read(copy, "pretrain")

@@ -36,6 +36,7 @@ def test_a_value_on_the_command_line_stands_above_the_file() -> None:
         ("schedule.final=1.0", "`final` is above `peak`"),
         ("launch", "--set launch is no name=value"),
         ("name.first=x", "name is no mapping"),
+        ("launch.env={a: 1", "{a: 1 is no YAML: "),
     ],
 )
 def test_what_is_wrong_is_said(given: str, said: str) -> None:

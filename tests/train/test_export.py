@@ -209,7 +209,7 @@ def test_the_mixture_holds(tmp_path: Path, base: Path) -> None:
         train = manifest["sources"][name]["splits"]["train"]
         tokens[name] = weight * train["tokens"] / train["packs"]
     assert tokens["a"] / (tokens["a"] + tokens["b"]) == pytest.approx(0.75)
-    order = pq.read_table(out / "ledger/packed_train.parquet").to_pylist()
+    order = pq.read_table(out / "ledger/packed.train.parquet").to_pylist()
     rows = pq.read_table(out / "packed/train-00000.idx.parquet").to_pylist()
     counted: Counter[str] = Counter()
     for where, row in zip(order, rows, strict=True):

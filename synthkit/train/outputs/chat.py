@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from synthkit.train.tokenizer import TrainTokenizer
 
 if TYPE_CHECKING:
     import numpy as np
+    from jinja2.nodes import Node
+    from jinja2.parser import Parser
     from numpy.typing import NDArray
 
 FOLDER = "chat"
@@ -30,36 +32,51 @@ Render = Callable[[Mapping[str, Any]], str]
 
 
 class BadChat(Exception):
-    """Messages that the chat template refuses."""
+    """Messages that are none, or that the chat template refuses."""
 
 
 def template(tokenizer: TrainTokenizer) -> Render:
     """What renders `{messages, tools}` as the trainer will; SpecError where the tokenizer has no template."""
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, TemplateSyntaxError
+    from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     text = tokenizer.config.get("chat_template")
     if isinstance(text, list):
         text = {each.get("name"): each.get("template") for each in text}.get("default")
     if not isinstance(text, str):
-        raise SpecError(f"tokenizer {tokenizer.name!r} has no chat_template in its tokenizer_config.json")
+        raise SpecError(
+            f"tokenizer {tokenizer.name!r} has no chat_template in its tokenizer_config.json; name one by template:"
+        )
 
     def refuse(message: str) -> str:
-        raise BadChat(message)
+        raise TemplateError(message)
+
+    class Generation(Extension):
+        """`{% generation %}`, by which trainers find what is learned; it writes what stands inside."""
+
+        tags = {"generation"}  # noqa: RUF012 - Jinja's own way
+
+        def parse(self, parser: Parser) -> list[Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation]
     )
     environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
     environment.globals.update(raise_exception=refuse, strftime_now=time.strftime)
-    compiled = environment.from_string(text)
-    words = {name: tokenizer.config.get(name) or "" for name in ("bos_token", "eos_token")}
+    try:
+        compiled = environment.from_string(text)
+    except TemplateSyntaxError as error:
+        raise SpecError(f"line {error.lineno} of the chat template: {error.message}") from error
+    words = {name: tokenizer.named(name) or "" for name in ("bos_token", "eos_token")}
 
     def render(chat: Mapping[str, Any]) -> str:
         try:
             return compiled.render(**words, messages=chat["messages"], tools=chat.get("tools"))
         except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise BadChat(str(error)) from error
+            raise BadChat(f"the chat template refuses it: {error}"[:200]) from error
 
     return render
 
@@ -73,11 +90,11 @@ def measured(
         for row, why in batch.broken:
             yield Document(row, 0, 0, valid(row), why), b""
         for row, held_by, value in zip(batch.rows, batch.held_by, batch.values, strict=True):
-            chat = _chat(value)
             try:
+                chat = _chat(value)
                 tokens = len(tokenizer.whole.encode(render(chat), add_special_tokens=False).ids)
             except BadChat as error:
-                yield Document(row, 0, 0, valid(held_by), f"the chat template refuses it: {error}"[:200]), b""
+                yield Document(row, 0, 0, valid(held_by), str(error)), b""
                 continue
             reason = None
             if not chat["messages"]:
@@ -92,9 +109,11 @@ def measured(
 
 def _chat(value: Mapping[str, Any]) -> dict[str, Any]:
     """Messages without the keys that hold nothing, which templates take for something."""
+    written = value["messages"] or ()
+    if not isinstance(written, Sequence) or not all(isinstance(message, Mapping) for message in written):
+        raise BadChat("messages that are no list of mappings")
     messages = [
-        {key: each for key, each in message.items() if each is not None or key == "content"}
-        for message in value["messages"] or ()
+        {key: each for key, each in message.items() if each is not None or key == "content"} for message in written
     ]
     tools = value.get("tools")
     return {"messages": messages, **({"tools": tools} if tools else {})}

@@ -71,7 +71,8 @@ def write(folder: Path, ledger: Path, split: str, parts: Mapping[str, Part], seq
                 writer.write_table(_table([(listed[source], pack) for source, pack in chosen]))
         unfinished.replace(folder / f"{split}-{number:05d}.idx.parquet")
     names = pa.DictionaryArray.from_arrays(pa.array(sources), pa.array(list(parts), pa.string()))
-    pq.write_table(pa.table({"source": names, "pack": numbers}), ledger / f"packed_{split}.parquet")
+    order = ledger / f"packed.{split}.parquet"  # no source's ledger is called so: their names have no dot
+    pq.write_table(pa.table({"source": names, "pack": numbers}), order)
 
 
 def _schema() -> pa.Schema:
