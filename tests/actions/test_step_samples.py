@@ -123,7 +123,9 @@ def test_a_step_that_gave_no_answer_is_not_made_one(tmp_path: Path, monkeypatch:
         "def reply(request):\n"
         "    return json.dumps({'state': 's'} if 'Report so far' in request.messages[0].content else SAID)\n"
     )
-    Path("models.yaml").write_text("engines: {e: {scripted: 'replies.py:reply'}}\nmodels: {writer: {engine: e}}\n")
+    Path("models.yaml").write_text(
+        "engines: {e: {scripted: 'replies.py:reply'}}\nmodels: {writer: {engine: e}}\ntokenizer: nano\n"
+    )
     result = api.run(SPEC, models="models.yaml")
     steps, runs = result.ledger["rewritten.sound"].input, result.ledger["right"].kept
     assert result.ledger["rewritten.sound"].reasons == {"not no_early_end": steps - runs, "not same_end": runs}

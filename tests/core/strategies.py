@@ -39,7 +39,7 @@ def numbers(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> dict[str, Any]:
     return {"min": low, "max": high}
 
 
-floats = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 4))
+floats = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 4) + 0.0)  # no -0.0, which bounds nothing
 leaves: st.SearchStrategy[Type] = st.one_of(
     lengths().map(lambda b: Str(**b)),
     numbers(st.integers(-1000, 1000)).map(lambda b: Int(**b)),
