@@ -44,14 +44,14 @@ TOKENS = {  # of a batch, without the shared ones
 }
 STEPS = (  # tasks of a step, in turn: small steps, and many
     ("turn", "statements", "same"),
-    ("turn", "alternatives"),
-    ("rewrite", "question", "judge"),
-    ("turn", "plan", "state"),
+    ("turn", "alternatives", "statements"),
+    ("rewrite", "question", "judge", "refine"),
+    ("turn", "plan", "state", "statements"),
     ("turn", "supported", "bare alternatives"),
-    ("alternatives of others", "refine"),
+    ("alternatives of others", "refine", "statements"),
     ("turn", "statements", "same", "summaries"),
-    ("rewrite", "state", "judge"),
-    ("turn", "question", "supported"),
+    ("rewrite", "state", "judge", "refine"),
+    ("turn", "question", "supported", "statements"),
     ("turn", "alternatives of others", "draft", "same", "attempt"),
 )
 LONGEST = 1400  # tokens of an example; a longer one is left out
