@@ -168,7 +168,7 @@ async def test_the_limit_grows_to_what_the_server_takes(ask: Any) -> None:
         await gather(engine, [ask(f"row {i}", seed=i) for i in range(1200)])
         assert 58 <= engine.servers.all[0].limit.value <= 160
         assert engine.window > before
-    assert server.counts["ok"] == 1200
+    assert server.counts["ok"] >= 1200  # more where the machine stalls: what timed out is asked again
 
 
 async def test_a_server_without_response_format_is_only_parsed(ask: Any) -> None:
