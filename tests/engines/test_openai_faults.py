@@ -163,12 +163,13 @@ async def test_too_many_at_once_are_asked_again_and_fewer(ask: Any) -> None:
 
 
 async def test_the_limit_grows_to_what_the_server_takes(ask: Any) -> None:
-    async with FaultServer(latency=0.1, slots=64) as server, started(server.url) as engine:
+    # a timeout that no stall of the machine reaches: what times out is asked again, and counted twice
+    async with FaultServer(latency=0.1, slots=64) as server, started(server.url, timeout=60) as engine:
         before = engine.window
         await gather(engine, [ask(f"row {i}", seed=i) for i in range(1200)])
         assert 58 <= engine.servers.all[0].limit.value <= 160
         assert engine.window > before
-    assert server.counts["ok"] >= 1200  # more where the machine stalls: what timed out is asked again
+    assert server.counts["ok"] == 1200
 
 
 async def test_a_server_without_response_format_is_only_parsed(ask: Any) -> None:
