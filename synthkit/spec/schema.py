@@ -164,7 +164,7 @@ def _model(model: type[BaseModel], name: str, definitions: dict[str, Schema]) ->
     raw = model.model_json_schema(by_alias=True, ref_template=f"#/definitions/{name}.{{model}}")
     _describe(raw, model)
     inner = raw.pop("$defs", {})
-    models = {each.__name__: each for each in _below(model)}
+    models = {each.__name__: each for each in models_below(model)}
     for key, each in inner.items():
         if key in models:
             _describe(each, models[key])
@@ -180,7 +180,7 @@ def _describe(schema: Schema, model: type[BaseModel]) -> None:
             schema["properties"][field.alias or name].setdefault("description", text)
 
 
-def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """The models that a model's fields hold, at any depth."""
     for field in model.model_fields.values():
         waiting = [field.annotation]
@@ -188,7 +188,7 @@ def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
             each = waiting.pop()
             if isinstance(each, type) and issubclass(each, BaseModel):
                 yield each
-                yield from _below(each)
+                yield from models_below(each)
             waiting.extend(get_args(each))
 
 

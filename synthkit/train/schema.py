@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, get_args
-
-from pydantic import BaseModel
+from typing import Any
 
 from synthkit.core.field_docs import about
+from synthkit.spec.schema import models_below
 from synthkit.train.recipe import RecipeKeys
 
 
@@ -15,7 +13,7 @@ def recipe_schema() -> dict[str, Any]:
     """Draft-07, each key with what its docstring says."""
     made = RecipeKeys.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
     definitions: dict[str, Any] = made.pop("$defs")
-    models = {each.__name__: each for each in _below(RecipeKeys)}
+    models = {each.__name__: each for each in models_below(RecipeKeys)}
     for name, each in ((RecipeKeys.__name__, made), *definitions.items()):
         model = models.get(name, RecipeKeys)
         for key, field in model.model_fields.items():
@@ -23,17 +21,6 @@ def recipe_schema() -> dict[str, Any]:
                 each["properties"][field.alias or key]["description"] = " ".join(text.split())
     untitled: dict[str, Any] = _untitled({**made, "definitions": definitions})
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "synthkit recipe", **untitled}
-
-
-def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """The models that a model's fields hold, at any depth."""
-    waiting = [field.annotation for field in model.model_fields.values()]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, type) and issubclass(each, BaseModel):
-            yield each
-            yield from _below(each)
-        waiting.extend(get_args(each))
 
 
 def _untitled(node: Any) -> Any:
