@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import jinja2
@@ -198,7 +199,10 @@ def test_reads_agree_with_jinja(tmp_path_factory, text):
     (root / "x.j2").write_text(text)
     plain = text.replace("{% role 'user' %}", "").replace("{% endrole %}", "")
     expected = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(plain))
-    assert set(PromptLibrary([root]).get("x.j2").reads) == expected
+    reads = set(PromptLibrary([root]).get("x.j2").reads)
+    assert reads >= expected
+    # Jinja overlooks a name that an inner block reads before a `set` further down; rendered, it is undefined.
+    assert reads - expected <= set(re.findall(r"{% set (\w)", text))
 
 
 def test_first_path_wins(tmp_path):
