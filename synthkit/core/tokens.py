@@ -21,12 +21,11 @@ def load_tokenizer(name: str) -> Callable[[str], int]:
     """
     from tokenizers import Tokenizer
 
-    path = shipped("nano") if name == "nano" else Path(name)
-    file = path / "tokenizer.json" if path.is_dir() else path
+    file = _file(name)
     try:
         if file.is_file():
             tokenizer = Tokenizer.from_file(str(file))
-        elif name == "nano" or path.is_absolute() or name.startswith("."):
+        elif is_local(name):
             raise FileNotFoundError(f"there is no file {file}")
         else:
             tokenizer = Tokenizer.from_pretrained(name)
@@ -40,3 +39,19 @@ def load_tokenizer(name: str) -> Callable[[str], int]:
         return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
     return count
+
+
+def is_local(name: str) -> bool:
+    """Whether a tokenizer's name can only mean a file here; others may be on the hub."""
+    return name == "nano" or Path(name).is_absolute() or name.startswith(".") or name.endswith(".json")
+
+
+def missing_file(name: str) -> Path | None:
+    """The file that a local tokenizer lacks; None where it is there or may be on the hub. Nothing is imported."""
+    file = _file(name)
+    return file if is_local(name) and not file.is_file() else None
+
+
+def _file(name: str) -> Path:
+    path = shipped("nano") if name == "nano" else Path(name)
+    return path / "tokenizer.json" if path.is_dir() else path

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.names import nearest
 from synthkit.core.row import Value
+from synthkit.core.tokens import missing_file
 from synthkit.spec.document import Document, Site, YamlPath, shown
 from synthkit.spec.model import LoadedSpec, ModelsKeys, Spec, SpecKeys, Step
 from synthkit.spec.roles import is_secret, read_engines, read_roles
@@ -75,11 +76,11 @@ class _Loader:
         engines = read_engines(entries, models_site.at("engines"), self.problems)
         roles = read_roles(models_keys.models if models_keys else {}, entries, models_site.at("models"), self.problems)
         toolset = self.toolset(keys.toolset, site) if keys and keys.toolset is not None else None
+        tokenizer = self.tokenizer(keys, site, models_keys, models_site) if keys else None
         self.references(site)
         self.problems.extend(self.reader.verbs.problems)
         if self.problems or keys is None:
             raise SpecError(_in_order(self.problems))
-        tokenizer = self.tokenizer(keys, models_keys)
         name = keys.name or self.path.name.partition(".")[0]
         publish, audit = dict(keys.publish), dict(keys.audit)
         spec = Spec(name, keys.about, engines, roles, tokenizer, toolset, values, steps, publish, audit, keys.seed)
@@ -197,10 +198,17 @@ class _Loader:
                 hint = nearest(head, steps, "steps")
                 self.problems.append(site.problem(f"there is no step {head!r}", *path, key=key, help=hint))
 
-    def tokenizer(self, keys: SpecKeys, models: ModelsKeys | None) -> str | None:
-        """The one of `--models`, else the spec's, else the models file's."""
-        offered = models.tokenizer if models else None
-        return (offered or keys.tokenizer) if self.models is not None else (keys.tokenizer or offered)
+    def tokenizer(self, keys: SpecKeys, site: Site, models: ModelsKeys | None, models_site: Site) -> str | None:
+        """The one of `--models`, else the spec's, else the models file's; a local one must be there."""
+        both = [(keys.tokenizer, site), (models.tokenizer if models else None, models_site)]
+        given = [(name, at) for name, at in (reversed(both) if self.models is not None else both) if name is not None]
+        if not given:
+            return None
+        name, at = given[0]
+        if (file := missing_file(name)) is not None:
+            hint = "give 'nano', the path of a tokenizer.json or of a folder with one, or a hub name"
+            self.problems.append(at.problem(f"there is no tokenizer file {file}", "tokenizer", help=hint))
+        return name
 
     def prompts(self) -> tuple[Path, ...]:
         """Template folders: as the spec finds them, then those of its composites."""

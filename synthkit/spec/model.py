@@ -54,9 +54,9 @@ def _as_list(value: Any) -> Any:
 class Quota(Keys):
     """How much is wanted of a step; accepted in source order, the rest is set aside as `over quota`."""
 
-    rows: Count | None = None
+    rows: Annotated[Count, Field(ge=1)] | None = None
     """Rows wanted."""
-    tokens: Count | None = None
+    tokens: Annotated[Count, Field(ge=1)] | None = None
     """Tokens wanted, summed over the column `tokens`."""
     per: str | None = None
     """A column; each of its values has a quota of its own."""

@@ -27,7 +27,7 @@ NOT_STRUCTURAL = frozenset(
         "empty_range", "environment", "from_below", "from_twice", "from_unknown", "join_below", "list_in_text",
         "literal_secret", "models_file", "models_missing", "models_option", "models_twice", "set_unknown",
         "set_wrong_type", "unknown_variable", "variable_cycle", "wrong_namespace", "wrong_variable",
-        "quota",
+        "none_wanted", "quota",
     }
 )  # fmt: skip
 
