@@ -8,7 +8,6 @@ one mistake is one diagnostic. Fingerprints come last, when quotas of composites
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from synthkit.core.action import Action, SourceAction, TableAction
 from synthkit.core.errors import Problem
@@ -17,28 +16,11 @@ from synthkit.core.part import Part
 from synthkit.core.types import Type
 from synthkit.plan.branch import branch_node, is_origin
 from synthkit.plan.columns import Flow, after, bind_reads, quota, union_columns
+from synthkit.plan.composite import bind_call
+from synthkit.plan.frame import Frame, Unbound
 from synthkit.plan.graph import Kind, Node, Union
 from synthkit.plan.scope import StepScope, World
-from synthkit.spec.model import CompositeCall, Step
-
-
-class Unbound(Exception):
-    """The step cannot become a node; why has been reported."""
-
-
-@dataclass
-class Frame:
-    """The surroundings of a step: the spec itself, or one call of a composite."""
-
-    prefix: str = ""
-    step: str = ""
-    """The spec's step that the call belongs to; empty at the top."""
-    names: dict[str, str | None] = field(default_factory=dict)
-    """Steps above -> node; None where a step could not be bound."""
-    labels: dict[str, str] = field(default_factory=dict)
-    """Step -> what a message calls it, where that is not its name (`input`)."""
-    when: tuple[Step, ...] = ()
-    """Calls around it that have a `when`, outermost first."""
+from synthkit.spec.model import Step
 
 
 class Binder:
@@ -65,14 +47,15 @@ class Binder:
         try:
             source = self._source(step, frame)
             if step.call is not None:
-                node = self._call(step, step.call, frame, source)
+                node = bind_call(self, step, step.call, frame, source)
             else:
                 node = self._native(step, _action(step), frame, source)
         except Unbound:
             return
         frame.names[step.name] = node
 
-    def _problem(self, step: Step, message: str, *parts: str | int, help: str | None = None) -> None:
+    def problem(self, step: Step, message: str, *parts: str | int, help: str | None = None) -> None:
+        """Note a problem at a key of the step."""
         self.world.problems.add(step.key_problem(message, *parts, help=help))
 
     # --- where rows come from
@@ -92,7 +75,7 @@ class Binder:
             if isinstance(found, str):
                 return found
             if found is not None:
-                self._problem(step, found.message, *parts, help=found.help)
+                self.problem(step, found.message, *parts, help=found.help)
             raise Unbound
         node = frame.names[name]
         if node is None:
@@ -119,11 +102,11 @@ class Binder:
         """The node that puts the rows of several steps after one another."""
         name = f"{frame.prefix}{step.name}.union"
         if step.call is not None and "union" in step.call.steps:
-            self._problem(step, f"{step.verb!r} has an inner step 'union', which is the name of its input", "from")
+            self.problem(step, f"{step.verb!r} has an inner step 'union', which is the name of its input", "from")
         branches = {step.from_[i]: self.nodes[n].columns for i, n in enumerate(inputs)}
         columns, clashes = union_columns(branches)
         for message, hint in clashes:
-            self._problem(step, message, "from", help=hint)
+            self.problem(step, message, "from", help=hint)
         above = [self.nodes[n] for n in inputs]
         self.nodes[name] = Node(
             name=name,
@@ -256,76 +239,6 @@ class Binder:
             return None
         texts = [owner.keys.when for owner in owners if owner.keys.when]
         return " and ".join(f"({text})" for text in texts) if len(texts) > 1 else next(iter(texts), None)
-
-    # --- composites
-
-    def _call(self, step: Step, call: CompositeCall, frame: Frame, source: str | None) -> str:
-        """Bind the inner steps of a composite; the node its rows come from."""
-        assert source is not None, "a composite is no source"
-        name = f"{frame.prefix}{step.name}"
-        columns = dict(self.nodes[source].columns)
-        label = frame.labels.get(step.from_[0], step.from_[0])
-        inner = Frame(
-            prefix=f"{name}.",
-            step=frame.step or step.name,
-            names={"input": source},
-            labels={"input": label},
-            when=(*frame.when, *([step] if step.keys.when else [])),
-        )
-        lacking = [need for need in call.needs if need not in columns and not self.flows[source].open]
-        for need in lacking:
-            hint = nearest(need, sorted(columns), f"{label!r} has")
-            self.world.problems.add(step.problem(f"{step.verb!r} needs the column {need!r}", help=hint))
-        if lacking:
-            raise Unbound
-        for each in call.steps.values():
-            self.step(each, inner)
-        out = inner.names.get(call.output) if call.output in call.steps else None
-        if out is None:
-            raise Unbound
-        self._dead(call, out, inner)
-        self._hide(call, out, columns)
-        if step.keys.until:
-            if self.nodes[out].until:
-                self._problem(step, f"{step.verb!r} has a quota of its own", "until", help="take one of the two out")
-            until = quota(step, self.nodes[out].columns, self.flows[out], self.world)
-            per = {until.per} & self.nodes[out].input_columns.keys() if until and until.per else set()
-            self.nodes[out] = replace(self.nodes[out], until=until, reads=self.nodes[out].reads | per)
-        self.aliases[name] = out
-        return out
-
-    def _dead(self, call: CompositeCall, out: str, inner: Frame) -> None:
-        """Inner steps whose rows go nowhere would be paid for and thrown away."""
-        needed: set[str] = set()
-        waiting = [out]
-        while waiting:
-            each = waiting.pop()
-            if each not in needed and each in self.nodes:
-                needed.add(each)
-                waiting.extend(self.nodes[each].parents)
-        for name, node in inner.names.items():
-            if name != "input" and node is not None and node not in needed:
-                message = f"the inner step {name!r} does not lead to the output {call.output!r}"
-                self.world.problems.add(call.steps[name].key_problem(message, help="take it out, or give out its rows"))
-
-    def _hide(self, call: CompositeCall, out: str, columns: Mapping[str, Type]) -> None:
-        """End the inner columns that `output.adds` does not name."""
-        node = self.nodes[out]
-        for index, name in enumerate(call.adds):
-            if name not in node.columns and not self.flows[out].open:
-                hint = nearest(name, sorted(node.columns), f"{call.output!r} has")
-                self.world.problems.add(
-                    call.site.problem(
-                        f"column {name!r} is not available in the output", "output", "adds", index, help=hint
-                    )
-                )
-        for name in sorted(columns.keys() & node.columns.keys() - set(call.adds)):
-            if self.flows[out].owner.get(name, "").startswith(f"{node.name.rpartition('.')[0]}."):
-                message = f"an inner step replaces {name!r}, which `adds` does not name"
-                self.world.problems.add(call.site.problem(message, "output", "adds", help=f"add {name!r} to `adds`"))
-        hidden = frozenset(node.columns.keys() - columns.keys() - set(call.adds))
-        visible = {each: of for each, of in node.columns.items() if each not in hidden}
-        self.nodes[out] = replace(node, columns=visible, hidden=node.hidden | hidden)
 
 
 def _reads_of(action: Action, scope: StepScope, extra: Mapping[str, str]) -> dict[str, frozenset[str]]:

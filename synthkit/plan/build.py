@@ -17,9 +17,10 @@ from synthkit.core.names import nearest
 from synthkit.core.prompt import PromptLibrary
 from synthkit.core.row import Value
 from synthkit.core.types import Type
-from synthkit.plan.bind import Binder, Frame
+from synthkit.plan.bind import Binder
 from synthkit.plan.figures import figures_of
 from synthkit.plan.fingerprint import definition, fingerprint
+from synthkit.plan.frame import Frame
 from synthkit.plan.graph import AuditBound, Graph, Node, PublishedTable
 from synthkit.plan.reads import runs_apart
 from synthkit.plan.scope import World

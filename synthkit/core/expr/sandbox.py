@@ -2,24 +2,23 @@
 
 Stricter than Jinja's own sandbox, which allows every method of text and every multiplication: attributes are fields
 of dicts and a short list of methods, texts cannot be multiplied, numbers stop at 512 bits, texts at a million
-characters, loops at 100,000 turns a render. Positions: the lexer puts a character offset where Jinja keeps a line
-number, so that every node and every error knows its column.
+characters, loops at 100,000 turns a render.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame
-from jinja2.exceptions import SecurityError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError
 from jinja2.lexer import Lexer
 from jinja2.runtime import Context, LoopContext, StrictUndefined, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.utils import missing as _ABSENT
 from markupsafe import Markup
+
+from synthkit.core.expr.compile import Code, PositionLexer
 
 TEXT_LIMIT = 1_000_000
 """Most characters of any text that a template or expression makes."""
@@ -105,11 +104,11 @@ class Sandbox(SandboxedEnvironment):
     ) -> None:
         """`filters` and `tests` are the whole vocabulary; `options` go to Jinja."""
         super().__init__(undefined=Missing, auto_reload=False, **options)
-        self.code_generator_class = _Code
+        self.code_generator_class = Code
         self.globals.clear()
         self.filters = dict(filters)
         self.tests = dict(tests)
-        self._positions = _PositionLexer(self)
+        self._positions = PositionLexer(self)
 
     @property
     def lexer(self) -> Lexer:
@@ -237,12 +236,6 @@ def spend(context: Context, turns: int) -> None:
             raise OverflowError(f"more than {TURNS} loop turns and calls")
 
 
-def position(source: str, offset: int) -> tuple[int, int]:
-    """Line and column, from 1, of a character offset."""
-    start = source.rfind("\n", 0, offset) + 1
-    return source.count("\n", 0, offset) + 1, offset - start + 1
-
-
 def _use(value: Undefined) -> NoReturn:
     value._fail_with_undefined_error()
 
@@ -270,48 +263,4 @@ def _bounded(value: Any) -> Any:
     return value
 
 
-class _PositionLexer(Lexer):
-    """Yields (offset + 1) where Jinja's lexer yields the line; nodes and errors then carry the offset."""
-
-    def tokeniter(
-        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
-    ) -> Iterator[tuple[int, str, str]]:
-        at = 0
-        try:
-            for _, token, value in super().tokeniter(source, name, filename, state):
-                if value and not value.isspace():  # stripped space is missing from the stream, so search
-                    found = source.find(value, at)
-                    start = found if found >= 0 else at
-                    yield start + 1, token, value
-                    at = start + len(value)
-                else:
-                    yield at + 1, token, value
-        except TemplateSyntaxError as error:
-            while at < len(source) and source[at].isspace():
-                at += 1
-            raise TemplateSyntaxError(str(error.message), at + 1, name, filename) from None
-
-
-class _Code(CodeGenerator):
-    """Jinja's compiler with bounded `~`, with `finalize` in place of HTML escaping, and not folding data into text."""
-
-    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
-        self.write("environment.concatenate((")
-        for part in node.nodes:
-            self.visit(part, frame)
-            self.write(", ")
-        self.write("))")
-
-    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write("environment.finalize(")
-
-    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write(")")
-
-    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
-        if not isinstance(node, nodes.TemplateData):
-            raise nodes.Impossible()
-        return super()._output_child_to_const(node, frame, finalize)
-
-
-__all__ = ["RANGE_LIMIT", "TEXT_LIMIT", "TURNS", "Missing", "Sandbox", "SecurityError", "position", "spend", "text_of"]
+__all__ = ["RANGE_LIMIT", "TEXT_LIMIT", "TURNS", "Missing", "Sandbox", "SecurityError", "spend", "text_of"]

@@ -20,7 +20,8 @@ from markupsafe import Markup
 
 from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.expr import FILTERS, TESTS
-from synthkit.core.expr.sandbox import RANGE_LIMIT, TEXT_LIMIT, Sandbox, position, spend, text_of
+from synthkit.core.expr.compile import position
+from synthkit.core.expr.sandbox import RANGE_LIMIT, TEXT_LIMIT, Sandbox, spend, text_of
 from synthkit.core.prompt.escape import mark_data
 from synthkit.core.prompt.prompt import Prompt
 from synthkit.core.prompt.reads import PromptSyntaxError, Source, analyse

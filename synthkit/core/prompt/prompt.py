@@ -13,7 +13,8 @@ from jinja2.exceptions import TemplateError
 
 from synthkit.core.engine import Message
 from synthkit.core.errors import Mark, SynthkitError
-from synthkit.core.expr.sandbox import TURNS, position
+from synthkit.core.expr.compile import position
+from synthkit.core.expr.sandbox import TURNS
 from synthkit.core.prompt.escape import ROLE_CLOSE, ROLE_NAMED, ROLE_OPEN, settle, settle_with
 from synthkit.core.prompt.reads import Reads, Source
 

@@ -15,7 +15,7 @@ from jinja2 import nodes
 
 from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.expr import FILTERS, TESTS
-from synthkit.core.expr.sandbox import position
+from synthkit.core.expr.compile import position
 from synthkit.core.prompt.role import role_of
 
 _ALWAYS = frozenset({"vars", "tools"})

@@ -24,8 +24,9 @@ from synthkit.core.types.model import (
     Str,
     Type,
 )
-from synthkit.core.types.parse import TypeSyntaxError, parse_type
+from synthkit.core.types.parse import parse_type
 from synthkit.core.types.reply import read_reply
+from synthkit.core.types.scanner import TypeSyntaxError
 from synthkit.core.types.schema import constraint, json_schema, refs
 
 __all__ = [
