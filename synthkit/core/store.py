@@ -179,8 +179,11 @@ class Store(Protocol):
         """The visible columns of a step and their types."""
         ...
 
-    def scan(self, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
-        """A step's visible columns (or some of them), joined along its ancestors, with `_id` and `_parents`."""
+    def scan(self, step: str, columns: Sequence[str] | None = None, *, ordered: bool = False) -> pl.LazyFrame:
+        """A step's visible columns (or some of them), joined along its ancestors, with `_id` and `_parents`.
+
+        `ordered` gives the rows by `_id` in batches, and holds no more than the ids of all.
+        """
         ...
 
     def published(self, table: str, tag: str | None = None) -> pl.LazyFrame:

@@ -136,9 +136,7 @@ class Level:
         node = self.scope.graph.nodes[source]
         wanted = {name for runtime in order for name in runtime.decides} & set(node.columns)
         columns = {name: node.columns[name] for name in node.columns if name in wanted}
-        frame = self.scope.store.scan(source, list(columns))
-        if ordered:
-            frame = frame.sort("_id")
+        frame = self.scope.store.scan(source, list(columns), ordered=ordered)
         reader: Any = iter(frame.collect_batches(chunk_size=READ, maintain_order=ordered))
         while (batch := await aside(self.scope.control, next, reader, None)) is not None:
             table = batch.to_arrow()

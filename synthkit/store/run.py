@@ -72,9 +72,9 @@ class LanceRun:
             raise
         self._published = Published(path / "published")
 
-    def scan(self, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    def scan(self, step: str, columns: Sequence[str] | None = None, *, ordered: bool = False) -> pl.LazyFrame:
         """A step's visible columns (or some of them), joined along its ancestors, with `_id` and `_parents`."""
-        return scan(self.layouts, self._stored, step, columns)
+        return scan(self.layouts, self._stored, step, columns, ordered=ordered)
 
     def columns(self, step: str) -> dict[str, Type]:
         """The visible columns of a step and their types."""

@@ -36,8 +36,10 @@ _INDEXED = 65_536
 _AT = "_at "
 
 
-def scan(layouts: Layouts, stored: Tables, step: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
-    """A step's visible columns, or some of them, with `_id` and `_parents` first."""
+def scan(
+    layouts: Layouts, stored: Tables, step: str, columns: Sequence[str] | None = None, *, ordered: bool = False
+) -> pl.LazyFrame:
+    """A step's visible columns, or some of them, with `_id` and `_parents` first; as stored, or by `_id`."""
     layout = find(layouts, step)
     seen = visible(layouts, step)
     wanted = list(dict.fromkeys(seen if columns is None else [name for name in columns if name not in IDS]))
@@ -59,11 +61,20 @@ def scan(layouts: Layouts, stored: Tables, step: str, columns: Sequence[str] | N
     def read(names: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
         rest = [name for name in names if name not in own]
         above = _Ancestors(layouts, tables, layout, rest)
-        mine = [name for name in names if name in own]
-        for frame in frames(handle, list(dict.fromkeys([*mine, *above.keys])), rows):
+        mine = list(dict.fromkeys([*(name for name in names if name in own), *above.keys]))
+        for frame in _by_id(handle, tables.index(layout), mine, rows) if ordered else frames(handle, mine, rows):
             yield above.join(frame)
 
     return lazy(schema, read, batch_rows(handle, *every.handles()))
+
+
+def _by_id(handle: Any, index: _Index, columns: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
+    """A table in the order of its ids; only their positions are sorted, for a sort of rows would hold all the texts."""
+    for at in range(0, len(index.order), rows):
+        wanted = index.order[at : at + rows]
+        near = np.argsort(wanted)
+        frame = as_frame(take(handle, wanted[near].tolist(), columns or ["_id"]))
+        yield frame[np.argsort(near)]
 
 
 def _cut(part: Part) -> pl.Expr:
@@ -186,6 +197,11 @@ class _Index:
         empty = np.empty(0, dtype=np.uint64)
         self._keys = SortedKeys(*(np.concatenate([empty, *(half[side] for half in halves)]) for side in (0, 1)))
         self._places = self._keys.first_places()
+
+    @property
+    def order(self) -> npt.NDArray[np.uint32]:
+        """The position of every row, by id."""
+        return self._keys.order
 
     def places(self, ids: pl.Series) -> npt.NDArray[np.int64]:
         """The row position of each id, -1 where it is not there."""

@@ -91,6 +91,8 @@ def test_reading_equals_joining_by_hand(
                 assert frame.columns == names
                 expected = [{name: row[name] for name in names} for row in model.rows[layout.name]]
                 assert sorted(frame.to_dicts(), key=lambda r: r["_id"]) == sorted(expected, key=lambda r: r["_id"])
+                by_id = run.scan(layout.name, wanted, ordered=True).collect()
+                assert by_id.equals(frame.sort("_id"))
                 if not any(each.union for each in model.layouts):
                     assert frame["_id"].to_list() == run.table(layout.name).ids().to_list()
         await run.close()
