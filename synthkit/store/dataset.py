@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lance
 import pyarrow as pa
+from lance import LanceOperation
+from lance.fragment import write_fragments
 
 from synthkit.core.errors import StoreError
 
@@ -50,11 +52,18 @@ class Dataset:
             raise damaged(path, error) from error
 
     @classmethod
-    def create(cls, path: Path, schema: Any, data: Any = None) -> Dataset:
-        """A new dataset, empty or with all of `data`, in one commit."""
+    def create(cls, path: Path, schema: Any) -> Dataset:
+        """A new, empty dataset."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = schema.empty_table() if data is None else data
-        return cls(path, lance.write_dataset(rows, str(path), schema=schema, mode="create"))
+        return cls(path, lance.write_dataset(schema.empty_table(), str(path), schema=schema, mode="create"))
+
+    @classmethod
+    def create_whole(cls, path: Path, schema: Any, data: Any, metadata: Callable[[], Mapping[str, str]]) -> Dataset:
+        """A new dataset with all of `data` in one commit; `metadata` of its schema is asked for after the last row."""
+        path.mkdir(parents=True, exist_ok=True)
+        fragments = write_fragments(data, str(path), schema=schema)
+        whole = LanceOperation.Overwrite(schema.with_metadata(dict(metadata())), fragments)
+        return cls(path, lance.LanceDataset.commit(str(path), whole))
 
     @property
     def version(self) -> int:

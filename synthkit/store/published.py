@@ -68,24 +68,23 @@ class Published:
     def write(self, table: str, step: str, rows: pl.LazyFrame, types: Mapping[str, Type]) -> int:
         """Write `_id` and the columns of `types`, if they differ from what is there; returns the number of rows."""
         rows = rows.select("_id", *types)
-        content, count = content_digest(rows)
-        schema = pa.schema(
-            [pa.field("_id", pa.string()), *arrow_schema(types)],
-            metadata={
-                _DIGEST: content,
-                _STEP: step,
-                _TYPES: orjson.dumps({name: str(declared) for name, declared in types.items()}).decode(),
-            },
-        )
+        names = {
+            _STEP: step,
+            _TYPES: orjson.dumps({name: str(declared) for name, declared in types.items()}).decode(),
+        }
+        schema = pa.schema([pa.field("_id", pa.string()), *arrow_schema(types)])
         path = self.directory / f"{table}.lance"
         dataset = Dataset.open(path)
-        if dataset is not None and dict(dataset.schema.metadata or {}) == dict(schema.metadata):
-            return count
-        batches = reader(schema, _batches(rows, schema))
-        if dataset is None:  # one commit: an empty table that says it holds these rows would be taken for whole
-            Dataset.create(path, schema, batches)
-        else:
-            dataset.overwrite(batches, schema)
+        if dataset is None:  # the digest is counted while the rows are written, and committed with them
+            content = Content(rows)
+            batches = reader(schema, _batches(rows, schema, content))
+            Dataset.create_whole(path, schema, batches, lambda: {_DIGEST: content.digest(), **names})
+            return content.count
+        found, count = content_digest(rows)
+        metadata = {_DIGEST: found, **names}
+        there = {key.decode(): value.decode() for key, value in (dataset.schema.metadata or {}).items()}
+        if there != metadata:
+            dataset.overwrite(reader(schema, _batches(rows, schema)), schema.with_metadata(metadata))
         return count
 
     def tag(self, name: str) -> dict[str, int]:
@@ -113,20 +112,38 @@ class Published:
         return tags[tag]
 
 
-def content_digest(rows: pl.LazyFrame) -> tuple[Id, int]:
-    """A digest of the rows that does not depend on their order, and their number."""
-    names = sorted(rows.collect_schema().names())
-    total = count = 0
-    for frame in rows.select(names).collect_batches(chunk_size=_BATCH):
-        texts = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+class Content:
+    """A digest of rows that does not depend on their order, and their number."""
+
+    def __init__(self, rows: pl.LazyFrame) -> None:
+        self.count = 0
+        self._names = sorted(rows.collect_schema().names())
+        self._total = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Count some rows."""
+        texts = frame.select(pl.struct(self._names).struct.json_encode()).to_series()
         for text in texts:
-            total += int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")
-        count += frame.height
-    return digest([names, f"{total % (1 << 128):032x}", count]), count
+            self._total += int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")
+        self.count += frame.height
+
+    def digest(self) -> Id:
+        """Of all rows so far."""
+        return digest([self._names, f"{self._total % (1 << 128):032x}", self.count])
 
 
-def _batches(rows: pl.LazyFrame, schema: Any) -> Iterator[Any]:
+def content_digest(rows: pl.LazyFrame) -> tuple[Id, int]:
+    """The digest of all rows, and their number."""
+    content = Content(rows)
+    for frame in rows.collect_batches(chunk_size=_BATCH):
+        content.add(frame)
+    return content.digest(), content.count
+
+
+def _batches(rows: pl.LazyFrame, schema: Any, content: Content | None = None) -> Iterator[Any]:
     for frame in rows.collect_batches(chunk_size=_BATCH, maintain_order=True):
+        if content is not None:
+            content.add(frame)
         yield from frame.to_arrow().cast(schema).to_batches()
 
 
