@@ -49,7 +49,6 @@ SCHEMA = pa.schema(
 """Columns of completions.lance; `n` is the number of samples, told without reading them; `label_logprobs` is JSON."""
 
 _FIELDS = ("kind", "model", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds", "at")
-_BATCH = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +71,24 @@ class _Run:
         return asked[match], here[match]
 
     def merged(self, other: _Run) -> _Run:
-        """Both runs as one."""
-        return _run(
-            np.concatenate([self.hi, other.hi]),
-            np.concatenate([self.lo, other.lo]),
-            np.concatenate([self.first, other.first]),
-            np.concatenate([self.position, other.position]),
+        """Both runs as one, column by column: sorting them anew would take 80 bytes a record beside the two."""
+        theirs = np.zeros(len(self.hi) + len(other.hi), dtype=bool)
+        theirs[np.searchsorted(self.hi, other.hi, side="right") + np.arange(len(other.hi))] = True
+        return _Run(
+            _interleaved(self.hi, other.hi, theirs),
+            _interleaved(self.lo, other.lo, theirs),
+            _interleaved(self.first, other.first, theirs),
+            _interleaved(self.position, other.position, theirs),
         )
+
+
+def _interleaved(mine: Any, other: Any, theirs: npt.NDArray[np.bool_]) -> Any:
+    both = np.empty(len(theirs), dtype=mine.dtype)
+    both[theirs] = other
+    np.logical_not(theirs, out=theirs)
+    both[theirs] = mine
+    np.logical_not(theirs, out=theirs)
+    return both
 
 
 class Completions:

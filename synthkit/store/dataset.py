@@ -61,7 +61,7 @@ class Dataset:
     def create_whole(cls, path: Path, schema: Any, data: Any, metadata: Callable[[], Mapping[str, str]]) -> Dataset:
         """A new dataset with all of `data` in one commit; `metadata` of its schema is asked for after the last row."""
         path.mkdir(parents=True, exist_ok=True)
-        fragments = write_fragments(data, str(path), schema=schema)
+        fragments = write_fragments(data, str(path), schema=schema, mode="create")
         whole = LanceOperation.Overwrite(schema.with_metadata(dict(metadata())), fragments)
         return cls(path, lance.LanceDataset.commit(str(path), whole))
 

@@ -22,7 +22,7 @@ from synthkit.core.store import StepLayout
 from synthkit.core.types.arrow import arrow_schema
 from synthkit.store.keys import SortedKeys, pack_array
 from synthkit.store.layouts import find, visible
-from synthkit.store.source import as_frame, batch_rows, batches, frame_schema, frames, lazy, take
+from synthkit.store.source import as_frame, batch_rows, frame_schema, frames, lazy, packed, take
 from synthkit.store.steps import parent_column, table_schema
 
 Layouts = Mapping[str, StepLayout]
@@ -32,7 +32,6 @@ Tables = Callable[[StepLayout], Any]
 IDS = ("_id", "_parents")
 PRIVATE = ("_fp", "_in", "_branch")
 """Columns that are given only when they are asked for by name."""
-_INDEXED = 65_536
 _AT = "_at "
 
 
@@ -192,10 +191,7 @@ class _Index:
     """Where the rows of a table stand, by id."""
 
     def __init__(self, handle: Any) -> None:
-        # Packed batch by batch, so that the ids' text is never held whole.
-        halves = [pack_array(batch.column("_id")) for batch in batches(handle, ["_id"], _INDEXED)]
-        empty = np.empty(0, dtype=np.uint64)
-        self._keys = SortedKeys(*(np.concatenate([empty, *(half[side] for half in halves)]) for side in (0, 1)))
+        self._keys = SortedKeys(*packed(handle, "_id"))
         self._places = self._keys.first_places()
 
     @property

@@ -21,7 +21,6 @@ from synthkit.store.keys import Halves, SortedKeys, pack, pack_array, unpack
 if TYPE_CHECKING:
     from synthkit.core.types import Type
 
-_BATCH = 65_536
 _UNVISITED = 1000
 _NONE = "0" * 32
 
@@ -33,10 +32,9 @@ class LanceSnapshot:
         """`pinned` is a dataset handle or None, `parent` the column with the parent's id, `rejected` an Arrow table."""
         self._pinned = pinned
         self._adds = adds
-        hi, lo, input_hi, input_lo = _columns(pinned, parent)
-        self._kept = SortedKeys(hi, lo)
+        self._kept = SortedKeys(*_packed(pinned, parent))
         first = self._kept.first_places()
-        self._kept_input = (input_hi[first], input_lo[first])
+        self._kept_input = tuple(half[first] for half in _packed(pinned, "_in", optional=True))
         self._kept_visited = np.zeros(len(self._kept), dtype=bool)
 
         self._rejected = SortedKeys(*pack_array(rejected.column("row")))
@@ -104,19 +102,11 @@ class LanceSnapshot:
                 yield unpack(keys.hi[some], keys.lo[some])
 
 
-def _columns(pinned: Any, parent: str) -> tuple[Halves, Halves, Halves, Halves]:
-    """Parent and input hash of every row, packed batch by batch so that the text is never held whole."""
-    from synthkit.store.source import batches
+def _packed(pinned: Any, column: str, *, optional: bool = False) -> tuple[Halves, Halves]:
+    from synthkit.store.source import packed
 
-    count = pinned.count_rows() if pinned is not None else 0
-    arrays = tuple(np.empty(count, dtype=np.uint64) for _ in range(4))
-    at = 0
-    for batch in batches(pinned, [parent, "_in"], _BATCH) if count else ():
-        stop = at + batch.num_rows
-        arrays[0][at:stop], arrays[1][at:stop] = pack_array(batch.column(parent))
-        arrays[2][at:stop], arrays[3][at:stop] = pack_array(batch.column("_in"), optional=True)
-        at = stop
-    return arrays[0], arrays[1], arrays[2], arrays[3]
+    none = np.empty(0, dtype=np.uint64)
+    return packed(pinned, column, optional=optional) if pinned is not None else (none, none)
 
 
 def _inputs(halves: tuple[Any, ...], at: Any) -> list[Id]:

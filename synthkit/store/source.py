@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from synthkit.store.dataset import damaged
+from synthkit.store.keys import Halves, pack_array
 
 _BYTES = 2 << 20
 _ROWS = (8, 4096)
 _AHEAD = 2
+_PACKED = 65_536
 _BUFFER = 16 << 20
 """Bytes that Lance may read ahead; its default is 2 GiB."""
 
@@ -78,6 +81,17 @@ def take(handle: Any, positions: Sequence[int], columns: Sequence[str]) -> Any:
         return handle.take(list(positions), columns=list(columns))
     except (OSError, ValueError) as error:
         raise damaged(Path(handle.uri), error) from error
+
+
+def packed(handle: Any, column: str, *, optional: bool = False) -> tuple[Halves, Halves]:
+    """The two halves of each id in a column, batch by batch, so that their text is never held whole."""
+    hi, lo = (np.empty(handle.count_rows(), dtype=np.uint64) for _ in range(2))
+    at = 0
+    for batch in batches(handle, [column], _PACKED) if len(hi) else ():
+        stop = at + batch.num_rows
+        hi[at:stop], lo[at:stop] = pack_array(batch.column(column), optional=optional)
+        at = stop
+    return hi, lo
 
 
 def as_frame(data: Any) -> pl.DataFrame:
