@@ -16,10 +16,13 @@ from pathlib import Path
 from benchmarks.measure import SPECS, Figure, documents, run
 from synthkit.core.engine import Message, Request, Role
 from synthkit.core.types import constraint, parse_type
+from synthkit.engines import openai_wire
 from synthkit.engines.openai_config import OpenAIConfig
 
 ROWS = 10_000
 WINDOW = 128
+ROLE = Role(engine="server")
+SHAPE = constraint(parse_type({"answer": "str(20..400)"}))
 
 SERVER = """
 import asyncio, json, uvloop
@@ -54,7 +57,7 @@ def server() -> Iterator[Figure]:
     try:
         assert process.stdout is not None
         url = f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-        rounds = [(asyncio.run(_bare(url)), asyncio.run(_engine(url))) for _ in range(3)]
+        rounds = [(asyncio.run(_bare(url)), asyncio.run(_engine(url))) for _ in range(5)]
         bare, engine = (max(each) for each in zip(*rounds, strict=True))
         with tempfile.TemporaryDirectory() as folder:
             source = documents(Path(folder) / "documents.jsonl", ROWS)
@@ -70,10 +73,11 @@ def server() -> Iterator[Figure]:
 
 
 async def _bare(url: str) -> float:
-    """Requests a second of aiohttp alone."""
+    """Requests a second of aiohttp alone, each the body that the engine sends, made beforehand."""
     import aiohttp
+    import orjson
 
-    body = b'{"model":"m","messages":[{"role":"user","content":"' + b"word " * 90 + b'"}]}'
+    body = orjson.dumps(openai_wire.body(_request(1), "m", "response_format", 1, 0))
     left = iter(range(ROWS))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=WINDOW)) as session:
 
@@ -91,20 +95,22 @@ async def _engine(url: str) -> float:
     """Requests a second of synthkit's engine: bodies built, replies read, concurrency found while it runs."""
     engine = OpenAIConfig(openai="m", urls=[url], max_concurrency=WINDOW).build({})
     await engine.start()
-    role = Role(engine="server")
-    shape = constraint(parse_type({"answer": "str(20..400)"}))
     left = iter(range(ROWS))
 
     async def work() -> None:
         for number in left:
-            message = Message("user", f"{number} " + "word " * 90)
-            await engine.complete(Request((message,), role, "writer", seed=number, constraint=shape))
+            await engine.complete(_request(number))
 
     began = time.monotonic()
     await asyncio.gather(*(work() for _ in range(WINDOW)))
     seconds = time.monotonic() - began
     await engine.close()
     return ROWS / seconds
+
+
+def _request(number: int) -> Request:
+    message = Message("user", f"{number} " + "word " * 90)
+    return Request((message,), ROLE, "writer", seed=number, constraint=SHAPE)
 
 
 def _command(source: Path, out: Path, url: str) -> list[str]:

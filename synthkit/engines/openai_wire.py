@@ -124,8 +124,9 @@ def read(request: Request, payload: Any) -> Answer:
     if not isinstance(choices, list) or not choices:
         raise Faulty("the reply has no choices")
     try:
-        ordered = sorted(choices, key=lambda choice: choice.get("index") or 0)
-        samples = tuple(_sample(request, choice) for choice in ordered)
+        if len(choices) > 1:
+            choices = sorted(choices, key=lambda choice: choice.get("index") or 0)
+        samples = tuple([_sample(request, choice) for choice in choices])
         told = payload.get("usage") or {}
         usage = Usage(
             prompt=int(told.get("prompt_tokens") or 0),

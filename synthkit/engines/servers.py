@@ -75,9 +75,13 @@ class Servers:
         if self._closed:
             raise EngineError("the engine is closed")
         loop = asyncio.get_running_loop()
+        home = crc32(prefix[:_PREFIX].encode()) if len(self.all) > 1 else 0
+        if not self._queue and (server := self._choose(loop.time(), home)) is not None:
+            server.limit.sent()
+            return server
         future: asyncio.Future[Server] = loop.create_future()
         self._number += 1
-        heapq.heappush(self._queue, (priority, self._number, crc32(prefix[:_PREFIX].encode()), future))
+        heapq.heappush(self._queue, (priority, self._number, home, future))
         self.pump()
         try:
             return await future
@@ -143,6 +147,8 @@ class Servers:
 
     def pump(self) -> None:
         """Send waiting requests to servers with room; otherwise see to it that someone looks again in time."""
+        if not self._queue:
+            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         while self._queue:
@@ -174,8 +180,8 @@ class Servers:
 
     def _choose(self, now: float, home: int) -> Server | None:
         ready = [server for server in self.all if server.ready(now)]
-        if not ready:
-            return None
+        if len(ready) < 2:
+            return ready[0] if ready else None
         first = self.all[home % len(self.all)]
         emptiest = min(ready, key=_fullness)
         return first if first in ready and _fullness(first) <= _fullness(emptiest) + 0.125 else emptiest
