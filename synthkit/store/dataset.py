@@ -29,6 +29,9 @@ _FEW_FRAGMENTS = 64
 _TIERS = (16_384, 1_048_576)
 _KEEP = timedelta(hours=1)
 _LITERALS = 500
+_CACHE = 4 << 20
+"""Bytes of files and versions that Lance may keep of one dataset. It would keep 1 GiB, and an append leaves 70 KB
+there: most of what a run's memory grew by. One for all datasets would know files that were removed since."""
 _SYSTEM = re.compile(r"\(os error (\d+)\)")
 """How Lance writes what the operating system said: too many open files, no permission, a disk that does not answer."""
 
@@ -47,7 +50,7 @@ class Dataset:
         if not (path / "_versions").is_dir() or not any((path / "_versions").iterdir()):
             return None
         try:
-            return cls(path, lance.dataset(str(path)))
+            return cls(path, lance.dataset(str(path), session=_session()))
         except (ValueError, OSError) as error:
             raise damaged(path, error) from error
 
@@ -55,7 +58,8 @@ class Dataset:
     def create(cls, path: Path, schema: Any) -> Dataset:
         """A new, empty dataset."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(path, lance.write_dataset(schema.empty_table(), str(path), schema=schema, mode="create"))
+        empty = schema.empty_table()
+        return cls(path, lance.write_dataset(empty, str(path), schema=schema, mode="create", session=_session()))
 
     @classmethod
     def create_whole(cls, path: Path, schema: Any, data: Any, metadata: Callable[[], Mapping[str, str]]) -> Dataset:
@@ -63,7 +67,8 @@ class Dataset:
         path.mkdir(parents=True, exist_ok=True)
         fragments = write_fragments(data, str(path), schema=schema, mode="create")
         whole = LanceOperation.Overwrite(schema.with_metadata(dict(metadata())), fragments)
-        return cls(path, lance.LanceDataset.commit(str(path), whole))
+        lance.LanceDataset.commit(str(path), whole)
+        return cls(path, lance.dataset(str(path), session=_session()))
 
     @property
     def version(self) -> int:
@@ -158,6 +163,10 @@ class Dataset:
         older = self.handle.checkout_version(version)
         older.restore()
         self.handle = older
+
+
+def _session() -> Any:
+    return lance.Session(metadata_cache_size_bytes=_CACHE, index_cache_size_bytes=_CACHE)
 
 
 def damaged(path: Path, error: Exception) -> StoreError:
