@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from synthkit.core import registry
-from synthkit.core.errors import StoreFull
+from synthkit.core.errors import StoreError, StoreFull
 from synthkit.execute.control import Control, Stopped, as_stop
 from synthkit.execute.engines import EnginePool
 from synthkit.execute.options import RunOptions
@@ -88,13 +88,14 @@ class Session:
         """Run one graph in its directory and count what became of every row."""
         store: RunStore = registry.open_store()(target, write=True)
         stopped: Stopped | None = None
+        options = options or self.options
         try:
+            if options.limit is not None:
+                _refuse_pilot(store, options.limit)
             _describe(store, graph)
             store.state["given"] = dict(self.given if given is None else given)
             readers = Readers(self, graph, target)
-            executor = Executor(
-                graph, store, options or self.options, pool=self.pool, control=self.control, readers=readers
-            )
+            executor = Executor(graph, store, options, pool=self.pool, control=self.control, readers=readers)
             self.show(executor)
             try:
                 try:
@@ -151,7 +152,8 @@ class Readers:
         graph = self._graph.subspecs[node]
         if node not in self._done:
             target = self._target.parent / graph.name
-            options = RunOptions(limit=self._session.options.limit, concurrency=self._session.options.concurrency)
+            limit = None if _is_whole(target, graph) else self._session.options.limit
+            options = RunOptions(limit=limit, concurrency=self._session.options.concurrency)
             sets = {f"vars.{name}": json.dumps(value) for name, value in graph.vars.items()}
             given = {**self._session.given, "sets": sets}
             result = await self._session.run(graph, target, options, given)
@@ -162,6 +164,25 @@ class Readers:
 
     def _finished(self, run: str) -> tuple[Store, str | None]:
         return open_run(run_folder(run)).store, run.partition("@")[2] or None
+
+
+def _refuse_pilot(store: RunStore, limit: int) -> None:
+    """A pilot keeps the first rows of each source; in the directory of a whole run it would take out all others."""
+    if store.state.get("steps") and store.state.get("limit", limit) is None:
+        raise StoreError(
+            f"{store.path} was begun without --limit, and --limit {limit} would take its other rows out: "
+            "run the pilot elsewhere, with --out DIRECTORY/NAME (specs that it reads run beside it)"
+        )
+
+
+def _is_whole(target: Path, graph: Graph) -> bool:
+    """Whether a run of this very graph is complete: a pilot of what reads it then takes it as it is."""
+    if not (target / "run.json").exists():
+        return False
+    store = open_run(target).store
+    finished = store.state.get("complete") and store.state.get("limit") is None
+    now = {layout.name: layout.fingerprint for layout in graph.layouts()}
+    return bool(finished) and {name: layout.fingerprint for name, layout in store.layouts.items()} == now
 
 
 def _describe(store: RunStore, graph: Graph) -> None:

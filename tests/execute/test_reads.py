@@ -5,7 +5,9 @@ import os
 import pytest
 
 import synthkit
+from synthkit import api
 from synthkit.core.errors import SpecError, StoreError
+from synthkit.execute.options import RunOptions
 from tests.execute.bench import Bench, documents
 
 FIRST = """
@@ -73,13 +75,26 @@ def test_a_run_of_another_content_under_the_same_version_is_told_apart(bench: Be
 
 def test_a_limit_and_a_stop_reach_the_spec_that_is_read(bench: Bench) -> None:
     two(bench)
-    result = bench.run(max_requests=4)
+    result = bench.run(max_requests=2, limit=2)
     assert result.stopped is not None
-    assert len(bench.calls()) == 4
+    assert len(bench.calls()) == 2
     bench.whole(limit=2)
     assert len(bench.rows("answered")) == 2
+    result = bench.run(max_requests=4)
+    assert result.stopped is not None
+    assert len(bench.calls()) == 8
     bench.whole()
     assert len(bench.calls()) == 16
+
+
+def test_a_pilot_takes_the_finished_run_that_it_reads_as_it_is(bench: Bench) -> None:
+    two(bench)
+    bench.whole()
+    whole = bench.rows("asked", run=bench.out.parent / "first")
+    pilot = bench.out.parent / "pilot"
+    api.run(bench.folder / "small.yaml", out=pilot, options=RunOptions(limit=2))
+    assert len(bench.rows("answered", run=pilot)) == 2
+    assert bench.rows("asked", run=bench.out.parent / "first") == whole
 
 
 def test_one_spec_with_two_sets_of_variables_has_a_run_for_each(bench: Bench) -> None:

@@ -12,7 +12,7 @@ import pytest
 import synthkit
 from synthkit import api
 from synthkit.core.engine import Message, Request, Role
-from synthkit.core.errors import StoreLocked
+from synthkit.core.errors import StoreError, StoreLocked
 from synthkit.core.types import constraint as schema_of
 from synthkit.core.types import parse_type
 from synthkit.inspect.retry import raise_attempts
@@ -88,6 +88,15 @@ def test_a_limited_run_and_then_the_whole(bench: Bench) -> None:
         bench.whole()
     assert synthkit.open(bench.out).store.state["steps"]["grouped"]["partial"] is False
     assert bench.tables() == expected(bench)
+
+
+def test_a_pilot_in_the_directory_of_a_whole_run_is_refused(bench: Bench) -> None:
+    small(bench)
+    bench.whole()
+    whole = bench.tables()
+    with pytest.raises(StoreError, match=r"begun without --limit.*--out DIRECTORY/NAME"):
+        bench.run(limit=3)
+    assert bench.tables() == whole
 
 
 def test_until_a_step_publishes_nothing(bench: Bench) -> None:
