@@ -52,7 +52,7 @@ class Level:
     async def run(self) -> None:
         """Stream every input table through; returns when all is committed, raises what stopped the run."""
         for runtime in self.order:
-            runtime.open(self.scope.store)
+            await aside(self.scope.control, runtime.open, self.scope.store)
         committer = Committer(self.scope.control)
         committer.start()
         try:
@@ -126,6 +126,8 @@ class Level:
             assert runtime.table is not None, "opened above"
             for rows in runtime.snapshot.unvisited():
                 await runtime.table.write([], [], rows)
+                if self.scope.control.reason is not None:
+                    raise self.scope.control.reason
 
     async def _batches(
         self, source: str, order: Sequence[NodeRuntime], *, ordered: bool

@@ -93,7 +93,8 @@ class Executor:
         self._check()
         if self.options.until is None:
             for table in self.graph.publish.values():
-                rows = store.publish(table.name, table.node, list(table.columns), table.columns)
+                columns = list(table.columns)
+                rows = await aside(self.scope.control, store.publish, table.name, table.node, columns, table.columns)
                 self.published[table.name] = rows
             store.state["complete"] = True
         store.save()

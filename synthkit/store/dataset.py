@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _FEW_FRAGMENTS = 64
 _TIERS = (16_384, 1_048_576)
 _KEEP = timedelta(hours=1)
-_LITERALS = 500
+_LITERALS = 10_000
+"""Ids of one delete: 10,000 take 0.3 s, 500 already 0.1."""
 _CACHE = 4 << 20
 """Bytes of files and versions that Lance may keep of one dataset. It would keep 1 GiB, and an append leaves 70 KB
 there: most of what a run's memory grew by. One for all datasets would know files that were removed since."""

@@ -177,7 +177,7 @@ class LanceRun:
             return
         try:
             await self.journal.close()
-            for table in self._tables.values():
+            for table in list(self._tables.values()):  # a thread left behind by a stop may open another
                 await writer.run(table.finish)
             self.save()
         finally:

@@ -21,7 +21,7 @@ from synthkit.store.keys import Halves, SortedKeys, pack, pack_array, unpack
 if TYPE_CHECKING:
     from synthkit.core.types import Type
 
-_UNVISITED = 1000
+_UNVISITED = 10_000
 _NONE = "0" * 32
 
 
