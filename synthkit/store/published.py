@@ -38,8 +38,8 @@ class Published:
         self.directory = directory
 
     def names(self) -> list[str]:
-        """Tables that were ever published."""
-        return sorted(path.stem for path in self.directory.glob("*.lance"))
+        """Tables that were ever published; one whose first writing was killed has no version yet."""
+        return sorted(path.parent.stem for path in self.directory.glob("*.lance/_versions"))
 
     def open(self, table: str) -> Dataset:
         """A table; StoreError says which there are."""
