@@ -157,7 +157,7 @@ class StepTable(Protocol):
         """
         ...
 
-    async def replace(self, batches: Iterable[pa.RecordBatch] | None, rejects: Sequence[Reject]) -> None:
+    async def replace(self, batches: Iterable[pa.RecordBatch] | None, rejects: Iterable[Reject]) -> None:
         """A table step's result: the whole table and this step's rejects, anew (`None` keeps the rows)."""
         ...
 

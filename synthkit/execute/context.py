@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from synthkit.core.store import Store
     from synthkit.core.toolset import Toolset
     from synthkit.core.types import Type
-    from synthkit.execute.runtime import NodeRuntime
-
+from synthkit.execute.runtime import NodeRuntime
+from synthkit.execute.spool import Spool
 
 T = TypeVar("T")
 
@@ -168,7 +168,7 @@ class TableRunContext(_SharedContext):
         """`readers` brings in other runs (`read_spec`, `read_run`)."""
         super().__init__(runtime)
         self.limit = limit
-        self.rejects: list[Reject] = []
+        self.rejects = Spool()
         self._readers = readers
         self._loop = asyncio.get_running_loop()
         """The run's: the action has another one, on its own thread."""

@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,7 @@ async def run_table(runtime: NodeRuntime, limit: int | None, readers: Any) -> No
     scope.store.save()
 
 
-async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: list[Reject], mark: Id) -> None:
+async def _replace(runtime: NodeRuntime, batches: AsyncIterator[Any], rejects: Iterable[Reject], mark: Id) -> None:
     """Hand batches from the action's thread to the writer's through a short queue: flat memory at any size.
 
     The action has a thread (and an event loop) of its own, so that the run's loop hears Ctrl-C while it computes.

@@ -9,6 +9,7 @@ Where rows do not keep their parent's id, a private column `_parent` holds it, f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ KEPT_FINGERPRINTS = 3
 """How many fingerprints of a step stay on disk, the one in force included."""
 FINGERPRINT = "synthkit.fingerprint"
 """Schema metadata that says what a version was computed by."""
+_REJECTS = 8192
+"""Lines of a table step that are written in one commit."""
 _IN_USE = "in-use"
 _PREFIX = "fp-"
 
@@ -127,7 +130,7 @@ class LanceStep:
             raise StoreError(f"the run was opened for reading; step {self.layout.name!r} cannot be written")
         await self._writer.run(self._write, self._dataset, list(rows), list(rejects), list(stale))
 
-    async def replace(self, batches: Iterable[Any] | None, rejects: Sequence[Reject]) -> None:
+    async def replace(self, batches: Iterable[Any] | None, rejects: Iterable[Reject]) -> None:
         """A table step's result: the whole table and this step's rejects, anew (`None` keeps the rows).
 
         `rejects` is read after the last batch, so it may grow while the batches are made.
@@ -160,7 +163,7 @@ class LanceStep:
         if batch is not None:
             dataset.append(batch)
 
-    def _replace(self, dataset: Dataset, batches: Iterable[Any] | None, rejects: Sequence[Reject]) -> None:
+    def _replace(self, dataset: Dataset, batches: Iterable[Any] | None, rejects: Iterable[Reject]) -> None:
         if batches is not None:
             failed: list[BaseException] = []
             try:
@@ -170,7 +173,9 @@ class LanceStep:
                     raise failed[0] from None  # Lance hides what the iterable raised
                 raise
         self._rejects.delete(self.layout.name, self.layout.fingerprint)
-        self._rejects.append(rejects, self.layout.fingerprint)
+        lines = iter(rejects)
+        while some := list(islice(lines, _REJECTS)):
+            self._rejects.append(some, self.layout.fingerprint)
 
     def _batch(self, rows: list[Mapping[str, Any]]) -> Any:
         """Plain rows as an Arrow table with all columns of this one."""
