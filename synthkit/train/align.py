@@ -37,7 +37,7 @@ def token_ends(text: str, ids: NDArray[np.int32], tokenizer: TrainTokenizer) -> 
 
     lengths = tokenizer.byte_lengths
     if lengths is not None and (spelt := _spelt(text, tokenizer)) is not None:
-        ends: NDArray[np.int64] = np.cumsum(lengths[ids], dtype=np.int64)
+        ends: NDArray[np.int64] = np.cumsum(lengths.take(ids))
         if (int(ends[-1]) if len(ends) else 0) == len(spelt.encode()):
             return ends if spelt == text else _carried(text, spelt, ends, tokenizer)
     encoded = tokenizer.reference.encode(text, add_special_tokens=False)
@@ -128,21 +128,33 @@ def cuts(text: str, spans: Sequence[Span], ends: NDArray[np.int64], most: int) -
     import numpy as np
 
     data = np.frombuffer(text.encode(), dtype=np.uint8)
-    if spans:
-        places = byte_places(text)
-        wanted = places[np.array(sorted({span.start for span in spans} - {0}), dtype=np.int64)]
-    else:
-        wanted = np.flatnonzero(data == 10) + 1
     begins = np.zeros(len(data) + 1, dtype=bool)
-    begins[wanted] = True
-    last = np.append(ends[:-1] != ends[1:], True)  # of the tokens that are placed at one character's end
-    allowed = np.flatnonzero(begins[ends] & last) + 1
+    if spans:
+        begins[byte_places(text)[sorted({span.start for span in spans} - {0})]] = True
+    else:
+        np.equal(data, 10, out=begins[1:])
     found: list[int] = []
     start = 0
     while len(ends) - start > most:
-        at = int(np.searchsorted(allowed, start + most, side="right")) - 1
-        if at < 0 or allowed[at] <= start:
+        at = _last_place(ends, begins, start, start + most)
+        if at is None:
             return None
-        start = int(allowed[at])
+        start = at
         found.append(start)
     return found
+
+
+def _last_place(ends: NDArray[np.int64], begins: NDArray[np.bool_], start: int, stop: int) -> int | None:
+    """The last place after `start` and up to `stop` before which a token ends at one of `begins`.
+
+    Of tokens that are placed at one character's end only the last will do. Most places are close to `stop`.
+    """
+    import numpy as np
+
+    low = stop
+    while low > start:
+        low, high = max(start, stop - 8 * (stop - low) - 256), low
+        within = np.flatnonzero(begins[ends[low:high]] & (ends[low:high] != ends[low + 1 : high + 1]))
+        if len(within):
+            return low + int(within[-1]) + 1
+    return None

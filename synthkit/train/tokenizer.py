@@ -107,13 +107,13 @@ class TrainTokenizer:
         return Tokenizer.from_str(self.original)
 
     @cached_property
-    def byte_lengths(self) -> NDArray[np.int32] | None:
+    def byte_lengths(self) -> NDArray[np.int64] | None:
         """Bytes of each token's text; None where the tokenizer is not one of bytes."""
         import numpy as np
 
         if '"ByteLevel"' not in self.content:
             return None
-        lengths = np.zeros(self.vocab_size, dtype=np.int32)
+        lengths = np.zeros(self.vocab_size, dtype=np.int64)
         added = {each["id"]: each["content"] for each in json.loads(self.content).get("added_tokens") or ()}
         for token, number in self.reference.get_vocab(with_added_tokens=True).items():
             text = added.get(number)
