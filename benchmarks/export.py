@@ -1,4 +1,4 @@
-"""From text to packed .bin/.idx: export, a loop like Megatron-LM's preprocessing, and the tokenizer alone.
+"""From text to packed .bin/.idx: export, a loop like that of Megatron-LM, and the tokenizer alone and between files.
 
 Same text, same tokenizer, every number from a process of its own, so that no cache is warm; tokens are divided by
 processor time of all cores, which other work on the machine moves little. The text is the Python source of this
@@ -10,16 +10,23 @@ one writer.
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import Pool
 from os import cpu_count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Figure, run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synthkit.train.batch import Batch
 
 MEGABYTES = 160
 _LOOP = 2000
@@ -35,14 +42,15 @@ def export(megabytes: int = MEGABYTES) -> Iterator[Figure]:
         folder = Path(name)
         count = corpus(folder, megabytes)
         tokenizer(folder / "text.parquet", folder / "tokenizer")
-        loop, bare = (_measured(folder, way)["rate"] / 1e6 for way in ("loop", "bare"))
+        loop, bare, files = (_measured(folder, way)["rate"] / 1e6 for way in ("loop", "bare", "files"))
         for length in (32, 128):
             found = _measured(folder, "export", str(length))
             rate = found["rate"] / 1e6
             yield Figure(f"export, {count:,} documents at {length}K, whole", found["whole"] / 1e6, "Mtok/s")
             yield Figure("  each further document", rate, "Mtok/s")
             yield Figure("  against the loop of preprocess_data.py", rate, "Mtok/s", loop, "loop", ">= 20")
-            yield Figure("  against the bare tokenizer", rate, "Mtok/s", bare, "bare", ">= 0.8")
+            yield Figure("  against the bare tokenizer, texts in memory", rate, "Mtok/s", bare, "bare", ">= 0.8")
+            yield Figure("  against it from Parquet to a file of tokens", rate, "Mtok/s", files, "files")
             yield Figure("  packs filled, 200,000 documents of these lengths", found["fill"] * 100, "%", aim=">= 99.9")
 
 
@@ -138,34 +146,67 @@ def _loop(folder: Path) -> dict[str, float]:
 
 
 def _bare(folder: Path) -> dict[str, float]:
-    """What export's own engine does on the same buffers, and nothing else."""
+    """What export's own engine does on the same texts in memory, in as many threads, and nothing else."""
+
+    def texts(name: str) -> list[Batch]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        column = pq.read_table(folder / f"{name}.parquet")["text"].cast(pa.large_string()).combine_chunks()
+        return [_batch(column.slice(at, 512)) for at in range(0, len(column), 512)]
+
+    return _further(lambda name: _encoded(folder, texts(name)))
+
+
+def _files(folder: Path) -> dict[str, float]:
+    """The same between two files: Parquet is read, encoded, and the tokens are written once, as they come."""
+
+    def texts(name: str) -> Iterator[Batch]:
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(folder / f"{name}.parquet") as file:
+            for batch in file.iter_batches(512, columns=["text"]):
+                yield _batch(batch.column("text"))
+
+    return _further(lambda name: _encoded(folder, texts(name), folder / f"{name}.tokens"))
+
+
+def _batch(texts: pa.LargeStringArray) -> Batch:
+    from synthkit.train.batch import Batch
+
+    return Batch([], texts, None, {})
+
+
+def _encoded(folder: Path, batches: Iterable[Batch], out: Path = Path(os.devnull)) -> tuple[int, float]:
+    """Tokens, and seconds of processor time, by a tokenizer that has seen nothing yet."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from synthkit.train import tokenizer as tokenizers
+    from synthkit.train.encode import encoded
 
-    loaded = tokenizers.load(str(folder / "tokenizer"))
-    fast, _ = tokenizers.engine(loaded, pa.array(["a sample"], pa.large_string()))
-    batches = pq.read_table(folder / "text.parquet")["text"].cast(pa.large_string()).combine_chunks()
+    fast, why = tokenizers.engine(tokenizers.load(str(folder / "tokenizer")), pa.array(["a"], pa.large_string()))
+    assert fast.name.startswith("gigatoken"), why
     count = 0
     began = _processor()
-    for start in range(0, len(batches), 128):
-        count += len(fast.encode(batches.slice(start, 128)).ids)
-    return {"rate": count / (_processor() - began)}
+    with out.open("wb") as file:
+        for _, tokens in encoded(batches, fast):
+            count += len(tokens.ids)
+            if file.name != os.devnull:
+                tokens.ids.tofile(file)
+    return count, _processor() - began
+
+
+def _further(once: Callable[[str], tuple[int, float]]) -> dict[str, float]:
+    """Of all documents and of a quarter, so that what is paid once is left out; a quarter before that for imports."""
+    once("quarter")
+    (less, early), (more, late) = once("quarter"), once("text")
+    return {"whole": more / late, "rate": (more - less) / (late - early)}
 
 
 def _whole(folder: Path, length: int) -> dict[str, float]:
-    """Export from Parquet to packs, of all documents and of a quarter, so that what is paid once can be told apart.
-
-    What `prepare` takes (imports, loading the tokenizer) is left out everywhere.
-    """
-    (less, early), (more, late) = (_exported(folder, name, length) for name in ("quarter", "text"))
-    rate = (more - less) / (late - early)
-    return {
-        "whole": more / late,
-        "rate": rate,
-        "fill": _fill(folder / f"text{length}/ledger/text.parquet", length << 10),
-    }
+    """Export from Parquet to packs; what `prepare` takes (loading the tokenizer) is left out."""
+    found = _further(lambda name: _exported(folder, name, length))
+    return {**found, "fill": _fill(folder / f"text{length}/ledger/text.parquet", length << 10)}
 
 
 def _exported(folder: Path, name: str, length: int) -> tuple[int, float]:
@@ -173,14 +214,16 @@ def _exported(folder: Path, name: str, length: int) -> tuple[int, float]:
     from synthkit.train.export import export as write
     from synthkit.train.prepare import prepare
 
-    recipe = folder / f"{name}{length}.yaml"
+    out = folder / f"{name}{length}"
+    shutil.rmtree(out, ignore_errors=True)
+    recipe = out.with_suffix(".yaml")
     recipe.write_text(
         f"tokenizer: {folder}/tokenizer\nsequence: {length}Ki\nbudget: 10T\nover: split\n"
         f"sources:\n  text: {{path: {folder}/{name}.parquet, share: 100%, repeat: 999999999}}\n"
     )
     prepared = prepare(recipe)
     began = _processor()
-    manifest = write(prepared, folder / f"{name}{length}", lambda line: None)
+    manifest = write(prepared, out, lambda line: None)
     seconds = _processor() - began
     source = manifest["sources"]["text"]
     assert source["engine"].startswith("gigatoken"), source["engine"]
@@ -202,5 +245,5 @@ def _fill(ledger: Path, sequence: int) -> float:
 
 if __name__ == "__main__":
     way, where, *rest = sys.argv[1:]
-    ways: dict[str, Callable[..., dict[str, float]]] = {"loop": _loop, "bare": _bare, "export": _whole}
+    ways: dict[str, Callable[..., dict[str, float]]] = {"loop": _loop, "bare": _bare, "files": _files, "export": _whole}
     print(json.dumps(ways[way](Path(where), *map(int, rest))))

@@ -7,6 +7,7 @@ Work per token is numpy's and the tokenizer's. Documents that are only tokens an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from synthkit.core.ids import digest
 from synthkit.train.align import Unaligned, cuts, end_weight, loss_mask, token_ends
 from synthkit.train.batch import Batch, Source
+from synthkit.train.encode import encoded
 from synthkit.train.lines import Lines, Text
 from synthkit.train.recipe import Recipe
 from synthkit.train.store import Block, Document, TokenStore
@@ -79,9 +81,9 @@ class Ingest:
         if store.done or store.train_tokens >= wanted:
             return
         cursor: Any = store.cursor
-        with store:
-            for batch in self.source.batches(cursor):
-                progress(store.add(self._encoded(batch)))
+        with store, closing(encoded(self.source.batches(cursor), self.engine)) as batches:
+            for batch, tokens in batches:
+                progress(store.add(self._placed(batch, tokens)))
                 cursor = batch.cursor
                 if store.full:
                     store.commit(cursor, done=False)
@@ -89,11 +91,10 @@ class Ingest:
                         return
             store.commit(cursor, done=True)
 
-    def _encoded(self, batch: Batch) -> Block:
+    def _placed(self, batch: Batch, tokens: Tokens) -> Block:
         """The documents of a batch with their tokens; runs of plain ones at once, the others one by one."""
         import numpy as np
 
-        tokens = self._tokens(batch)
         found = Lines(self.recipe.masked)
         for row, reason in batch.broken:
             found.add(Document(row, 0, 0, self._valid(row), reason))
@@ -130,30 +131,13 @@ class Ingest:
         """Documents `first` to `last`, each as it is with its end behind it."""
         import numpy as np
 
-        rows, begin, ends = batch.rows[first:last], int(starts[first]), tokens.ends[first:last]
-        ids = np.insert(tokens.ids[begin : ends[-1]], ends - begin, np.int32(self.tokenizer.eod))
+        rows, ends = batch.rows[first:last], tokens.ends[first:last]
         found.rows += rows
         found.pieces += [0] * len(rows)
         found.tokens += (ends - starts[first:last] + 1).tolist()
         found.valid += [self._valid(each) for each in batch.held_by[first:last]]
         found.aside += [None] * len(rows)
-        found.ids.append(ids)
-
-    def _tokens(self, batch: Batch) -> Tokens:
-        """The tokens of a batch, encoded in calls of bounded size."""
-        import numpy as np
-
-        parts: list[Tokens] = []
-        base = 0
-        for chunk in _chunks(batch, self.engine.most):
-            one = self.engine.encode(chunk)
-            parts.append(Tokens(one.ids, one.ends + base))
-            base += len(one.ids)
-        if len(parts) == 1:
-            return parts[0]
-        ids = [part.ids for part in parts] or [np.empty(0, dtype=np.int32)]
-        ends = [part.ends for part in parts] or [np.empty(0, dtype=np.int64)]
-        return Tokens(np.concatenate(ids), np.concatenate(ends))
+        found.ids.append(_ended(tokens.ids, np.append(starts[first], ends), self.tokenizer.eod))
 
     def _pieces(
         self, row: str, valid: bool, text: Text, ids: NDArray[np.int32], marked: bool
@@ -216,6 +200,21 @@ class Ingest:
         return held_out(held_by, self.recipe.keys.seed, self.recipe.keys.holdout)
 
 
+def _ended(ids: NDArray[np.int32], bounds: NDArray[np.int64], eod: int) -> NDArray[np.int32]:
+    """Documents between the bounds, each with its end behind it; Arrow joins them as bytes."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = pa.large_binary()
+    buffers = [None, pa.py_buffer(bounds * ids.itemsize), pa.py_buffer(ids)]
+    documents = pa.LargeBinaryArray.from_buffers(kind, len(bounds) - 1, buffers)
+    end, nothing = pa.scalar(np.int32(eod).tobytes(), kind), pa.scalar(b"", kind)
+    joined = pc.binary_join_element_wise(documents, end, nothing)
+    count = int(bounds[-1] - bounds[0]) + len(documents)
+    return np.frombuffer(joined.buffers()[2], dtype=np.int32, count=count)
+
+
 def sample(source: Source) -> pa.LargeStringArray:
     """The first documents of a source that can be read."""
     import pyarrow as pa
@@ -230,19 +229,3 @@ def held_out(held_by: str, seed: int, share: float) -> bool:
         return False
     number = int.from_bytes(blake2b(f"{seed}\0{held_by}".encode(), digest_size=8).digest(), "big")
     return number < share * 2.0**64
-
-
-def _chunks(batch: Batch, most: int) -> Iterator[Any]:
-    """The texts in slices of at most so many bytes, or one text."""
-    import numpy as np
-
-    texts = batch.texts
-    if not len(texts):
-        return
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    start = 0
-    while start < len(texts):
-        end = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
-        end = min(max(end, start + 1), len(texts))
-        yield texts.slice(start, end - start)
-        start = end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from synthkit.core.errors import SpecError
 from synthkit.train import tokenizer as tokenizers
-from synthkit.train.align import Span, cuts, loss_mask, token_ends
+from synthkit.train.align import Span, byte_places, cuts, loss_mask, token_ends
+from synthkit.train.batch import Batch
+from synthkit.train.encode import encoded
 from synthkit.train.tokenizer import Gigatoken, Reference, TrainTokenizer, engine
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
@@ -90,6 +93,60 @@ def test_a_token_is_learned_where_any_of_its_characters_is(base: Path, text: str
     for span in spans:
         learned[span.start : span.end] = [loss[span.role]] * (span.end - span.start)
     assert mask.tolist() == [int(any(learned[begin:end])) for begin, end in encoded.offsets]
+
+
+_DECOMPOSED = ["e\u0301", "\u212a", "\u1100\u1161", "q\u0307\u0323", "\u0958", "\u0344", "\n", "\r\n", " x", "\u4e2d"]
+
+
+@given(parts=st.lists(st.sampled_from(_DECOMPOSED) | TEXT, max_size=16))
+def test_places_are_those_of_the_text_before_it_was_composed(base: Path, parts: list[str]) -> None:
+    """Against Hugging Face's own offsets, which give a character's end to each of its tokens."""
+    loaded, text = _loaded(base), "".join(parts)
+    encoded = loaded.reference.encode(text, add_special_tokens=False)
+    ends = token_ends(text, np.array(encoded.ids, dtype=np.int32), loaded)
+    places = byte_places(text)
+    assert np.searchsorted(places, ends).tolist() == [end for _, end in encoded.offsets]
+
+
+def test_places_in_a_composed_text_are_not_asked_for(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = tokenizers.load(str(base))
+    text = "plain\ne\u0301 \u212a\n" * 3 + "\u4e2d"
+    ids = np.array(loaded.reference.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+    loaded.byte_lengths, loaded.speller
+    monkeypatch.setitem(loaded.__dict__, "reference", None)
+    assert token_ends(text, ids, loaded)[-1] == len(text.encode())
+
+
+@pytest.mark.parametrize("engine", [Gigatoken, Reference])
+def test_batches_come_in_order_with_their_tokens(base: Path, engine: type[Gigatoken] | type[Reference]) -> None:
+    if engine is Gigatoken:
+        pytest.importorskip("gigatoken")
+    loaded = _loaded(base)
+    made = engine(loaded)
+    made.most = 100
+    texts = [[f"{at} of {batch}" * (1 + at * batch % 7) for at in range(batch % 4)] for batch in range(40)]
+    batches = [Batch([str(number)], _array(each), None, {}) for number, each in enumerate(texts)]
+    found = list(encoded(iter(batches), made))
+    assert [batch.rows for batch, _ in found] == [batch.rows for batch in batches]
+    for (_, tokens), each in zip(found, texts, strict=True):
+        wanted = Reference(loaded).encode(_array(each))
+        assert tokens.ids.tolist() == wanted.ids.tolist() and tokens.ends.tolist() == wanted.ends.tolist()
+
+
+def test_no_more_is_read_ahead_than_there_are_threads(base: Path) -> None:
+    made = Reference(_loaded(base))
+    read: list[int] = []
+
+    def batches() -> Iterator[Batch]:
+        for number in range(9):
+            read.append(number)
+            yield Batch([], _array(["text"]), None, {})
+
+    ahead = encoded(batches(), made)
+    next(ahead)
+    assert read == list(range(made.threads + 1))
+    ahead.close()
+    assert read == list(range(made.threads + 1))
 
 
 def test_a_character_of_several_tokens_is_whole(base: Path) -> None:
