@@ -7,10 +7,12 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from synthkit.train import manifest
 from synthkit.train.ingest import held_out
+from synthkit.train.ledger import Ledger, ledger_schema
 from synthkit.train.mixture import epochs
 from synthkit.train.outputs import chat
-from synthkit.train.packs import SPLITS, ledger_schema
+from synthkit.train.packs import SPLITS
 from synthkit.train.prepare import Prepared
 from synthkit.train.store import PART_ROWS, Document
 
@@ -49,6 +51,7 @@ def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> di
             "epochs": seen[name],
             "aside": dict(sorted(each.aside.items())),
             "splits": {split: counts if counts["documents"] else None for split, counts in splits.items()},
+            **manifest.duplicates(prepared, name),
             "from": dict(prepared.sources[name].identity),
         }
     return found
@@ -59,8 +62,6 @@ class _Spilled:
 
     def __init__(self, prepared: Prepared, out: Path, name: str) -> None:
         """Read the whole source."""
-        import pyarrow.parquet as pq
-
         keys = prepared.recipe.keys
         self.folder = out / "tokens" / name
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -69,13 +70,12 @@ class _Spilled:
         self._ends = {split: array("q", [0]) for split in SPLITS}
         chats = chat.measured(
             prepared.sources[name], prepared.tokenizer, keys.sequence, keys.sources[name].longer,
-            prepared.recipe.over(name), lambda row: held_out(row, keys.seed, keys.holdout),
+            prepared.recipe.over(name), lambda row: held_out(row, keys.seed, keys.holdout), prepared.benchmarks,
         )  # fmt: skip
-        (out / "ledger").mkdir(exist_ok=True)
         with (
             self.path("train").open("wb") as train,
             self.path("valid").open("wb") as valid,
-            pq.ParquetWriter(out / "ledger" / f"{name}.parquet", ledger_schema(), compression="zstd") as ledger,
+            Ledger(out / "ledger" / f"{name}.parquet", name, prepared.copies) as ledger,
         ):
             files = {"train": train, "valid": valid}
             documents: list[Document] = []
@@ -86,9 +86,9 @@ class _Spilled:
                     self.aside[document.aside] += 1
                 documents.append(document)
                 if len(documents) == PART_ROWS:
-                    ledger.write_table(_lines(documents))
+                    ledger.write(_lines(documents))
                     documents.clear()
-            ledger.write_table(_lines(documents))
+            ledger.write(_lines(documents))
 
     def _keep(self, document: Document, line: bytes, files: Mapping[str, IO[bytes]]) -> None:
         """Write a line where it waits."""

@@ -18,7 +18,8 @@ from typing import Any
 from synthkit.core.errors import StoreError
 from synthkit.core.ids import digest
 from synthkit.store.lock import RunLock
-from synthkit.train import manifest
+from synthkit.train import copies, manifest
+from synthkit.train.distinct import without_copies
 from synthkit.train.ingest import Ingest
 from synthkit.train.mixture import amount, epochs
 from synthkit.train.outputs import documents, megatron, packed
@@ -44,6 +45,7 @@ def export(prepared: Prepared, out: Path, say: Say) -> Mapping[str, Any]:
     """Write the export and return its manifest; `say` is told of each stage."""
     with _owned(out):
         (out / manifest.FILE).unlink(missing_ok=True)
+        prepared = without_copies(prepared, out, say)
         if prepared.recipe.chat:
             from synthkit.train.chat import export_chat
 
@@ -95,7 +97,7 @@ def _planned(
     plans: dict[str, SourcePlan] = {}
     for name, store in stores.items():
         plans[name] = SourcePlan(out / "plan", out / "ledger", name)
-        plans[name].make(store, recipe.wanted(name), recipe.keys.sequence)
+        plans[name].make(store, recipe.wanted(name), recipe.keys.sequence, prepared.copies)
     seen = epochs(recipe, {name: plan.splits["train"].tokens for name, plan in plans.items()})
     return {name: SourceResult(plan, seen[name], engines[name]) for name, plan in plans.items()}
 
@@ -190,8 +192,10 @@ def _clear(prepared: Prepared, out: Path) -> None:
     keys = prepared.recipe.keys
     ours = {*keys.sources, *(f"{name}_{split}" for name in keys.sources for split in SPLITS)}
     ours.add("packed")  # the order of packed rows, in the ledger
-    for folder in ("tokens", "plan", "ledger", *typing.get_args(Output)):
-        wanted = folder in ("tokens", "plan", "ledger", *keys.outputs)
+    if keys.dedup is not None:
+        ours |= {copies.SKETCHES, copies.STATE.partition(".")[0]}
+    for folder in ("tokens", "plan", "ledger", copies.FOLDER, *typing.get_args(Output)):
+        wanted = folder in ("tokens", "plan", "ledger", *keys.outputs) or (folder == copies.FOLDER and keys.dedup)
         for file in (out / folder).iterdir() if (out / folder).is_dir() else ():
             known = file.name.partition(".")[0] in ours or folder in ("packed", "chat")
             if not (known and wanted):

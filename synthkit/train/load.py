@@ -9,7 +9,7 @@ from synthkit.core.errors import Problem, SpecError
 from synthkit.spec.document import Site
 from synthkit.spec.wording import validate
 from synthkit.spec.yaml import read_document
-from synthkit.train.recipe import Recipe, RecipeKeys, SourceKeys
+from synthkit.train.recipe import DedupKeys, Recipe, RecipeKeys, SourceKeys
 
 _HELP = "a recipe is a mapping of tokenizer, sequence, budget, sources and the like"
 
@@ -69,6 +69,8 @@ def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
         yield site.problem(
             f"{keys.eod} ends documents, so none may hold it", "special", help="take it out of special, or change eod"
         )
+    if keys.dedup is not None:
+        yield from _dedup(keys.dedup, site.at("dedup"))
     train = keys.train
     if train and train.context > 1 and keys.sequence % (2 * train.context):
         yield site.problem(
@@ -76,6 +78,14 @@ def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
             "train", "context",
             help=f"{2 * train.context} must divide it",
         )  # fmt: skip
+
+
+def _dedup(keys: DedupKeys, site: Site) -> Iterator[Problem]:
+    for key in ("threshold", "words", "chars") if keys.exact else ():
+        if key in keys.model_fields_set:
+            yield site.problem(f"exact compares bytes, and {key} is of texts that are alike", key, key=True)
+    if keys.words is not None and keys.chars is not None:
+        yield site.problem("words and chars exclude each other", "chars", key=True)
 
 
 def _output(recipe: Recipe, at: int) -> tuple[str | int, ...]:

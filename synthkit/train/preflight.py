@@ -51,7 +51,7 @@ def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
         found.append(Finding(True, str(error), f"synthkit export {path}"))
     else:
         found += [*_same(recipe, described, path, tokenizer), *_counts(recipe, described), *_overlap(recipe, described)]
-        found += _pinned(recipe, described)
+        found += [*_pinned(recipe, described), *_duplicates(recipe, described)]
         if "megatron" in described["outputs"]:
             found += [*_files(folder, described), *_blend(folder, described)]
         if "chat" in described["outputs"]:
@@ -200,6 +200,21 @@ def _overlap(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
         return
     if now != described.get("decontaminated"):
         yield Finding(True, "the benchmarks have changed since the export looked for them", "export again")
+
+
+def _duplicates(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether copies were looked for, and sources that are mostly copies."""
+    if recipe.keys.dedup is None:
+        if len(recipe.keys.sources) > 1:
+            yield Finding(False, "documents that repeat another source's were not looked for", "dedup: {}")
+        return
+    for name, each in described["sources"].items():
+        counts = each.get("duplicates", {})
+        copies, rows = sum(counts.values()), each.get("rows", 0)
+        if 2 * copies > rows:
+            of = ", ".join(f"{count:,} of {other}" for other, count in counts.items())
+            told = f"{name}: {copies:,} of {rows:,} rows are copies ({of})"
+            yield Finding(False, told, "the source listed first keeps its documents")
 
 
 def _files(folder: Path, described: Mapping[str, Any]) -> Iterator[Finding]:

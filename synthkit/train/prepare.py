@@ -17,6 +17,7 @@ from synthkit.train.tokenizer import TrainTokenizer
 
 if TYPE_CHECKING:
     from synthkit.actions.benchmarks import Benchmarks
+    from synthkit.train.copies import Copies
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Prepared:
     tokenizer: TrainTokenizer
     sources: dict[str, Source]
     benchmarks: Benchmarks | None
+    copies: Copies | None = None
+    """What `dedup` has decided; the sources then leave these rows out."""
 
     @property
     def hash(self) -> str:

@@ -74,6 +74,23 @@ class DecontaminateKeys(Keys):
     """Runs that stand in more benchmark rows than this are a form, not a leak."""
 
 
+class DedupKeys(Keys):
+    """Documents that say what another one says are left out, across all sources; the verb `dedup` compares like this.
+
+    The one that stays is that of the source listed first, and within a source the one of the smallest id, or first
+    place in its files. Whole sources are compared, whatever the budget takes of them.
+    """
+
+    exact: bool = False
+    """Only texts that are the same to the byte."""
+    threshold: Annotated[Share, Field(gt=0)] = 0.8
+    """Least Jaccard of two texts that are alike; 100% is the same shingles."""
+    words: Annotated[int, Field(ge=1, le=50)] | None = None
+    """Length of a shingle in words (a Chinese character is one); 5 where neither is given."""
+    chars: Annotated[int, Field(ge=1, le=200)] | None = None
+    """Length of a shingle in characters instead."""
+
+
 class TrainKeys(Keys):
     """What the trainer is started with; `synthkit preflight` checks it, and it goes into the manifest as it is."""
 
@@ -127,6 +144,8 @@ class RecipeKeys(Keys):
     """By role, 1 where its tokens are learned and 0 where they are only read; `all` is for every other token."""
     decontaminate: DecontaminateKeys | None = None
     """Benchmarks that no document may repeat."""
+    dedup: DedupKeys | None = None
+    """Documents that repeat another one, of whichever source, are left out; `{}` takes the defaults."""
     outputs: Annotated[tuple[Output, ...], BeforeValidator(_as_list, json_schema_input_type=Output | list[Output])] = (
         Field(default=("megatron",), min_length=1)
     )
@@ -182,4 +201,5 @@ class Recipe:
 
     def definition(self) -> Mapping[str, Any]:
         """Its content as plain values, for its hash."""
-        return {**self.keys.model_dump(mode="json"), "name": self.name}
+        order = {} if self.keys.dedup is None else {"order": list(self.keys.sources)}  # decides which copy stays
+        return {**self.keys.model_dump(mode="json"), "name": self.name, **order}

@@ -42,6 +42,8 @@ class Trace:
     """Of its first token within the pack."""
     origin: Mapping[str, Any]
     """The manifest's `from`: run, table, tag, Lance version, spec hash; or files."""
+    copy: tuple[str, str, float] | None = None
+    """Of a duplicate: the row that stayed, its source, and how alike the two are."""
 
 
 def trace(out: Path, document: str) -> list[Trace]:
@@ -97,9 +99,11 @@ def _lines(
 
 def _traces(frame: pl.LazyFrame, described: Mapping[str, Any], source: str) -> Iterator[Trace]:
     for line in frame.collect().iter_rows(named=True):
+        copied = line.get("dup_of") is not None
         yield Trace(
             source, line["number"], line["row"], line["piece"], line["tokens"], "valid" if line["valid"] else "train",
             line["aside"], line["pack"], line["at"], described["sources"][source]["from"],
+            (line["dup_of"], line["dup_source"], line["similarity"]) if copied else None,
         )  # fmt: skip
 
 
@@ -171,6 +175,8 @@ def text(found: Trace, row: Mapping[str, Any] | None, *, shown: bool = True) -> 
     place = found.split
     if found.aside:
         place = f"aside: {found.aside}"
+        if found.copy is not None:
+            place += f" of {found.copy[0]} in {found.copy[1]}, {found.copy[2]:.1%} alike"
     elif found.pack is not None:
         place = f"{found.split}, pack {found.pack}, tokens from {found.at:,}"
     lines = [

@@ -17,6 +17,7 @@ import orjson
 
 from synthkit.core.errors import SpecError
 from synthkit.train.batch import Source
+from synthkit.train.said import said
 from synthkit.train.store import Document
 from synthkit.train.tokenizer import TrainTokenizer
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from jinja2.nodes import Node
     from jinja2.parser import Parser
     from numpy.typing import NDArray
+
+    from synthkit.actions.benchmarks import Benchmarks
 
 FOLDER = "chat"
 FILES = {"train": "training.jsonl", "valid": "validation.jsonl"}
@@ -82,7 +85,13 @@ def template(tokenizer: TrainTokenizer) -> Render:
 
 
 def measured(
-    source: Source, tokenizer: TrainTokenizer, sequence: int, longer: int, over: str, valid: Callable[[str], bool]
+    source: Source,
+    tokenizer: TrainTokenizer,
+    sequence: int,
+    longer: int,
+    over: str,
+    valid: Callable[[str], bool],
+    benchmarks: Benchmarks | None,
 ) -> Iterator[tuple[Document, bytes]]:
     """Each chat with its length in tokens and its line; the line is empty where the chat is set aside."""
     render = template(tokenizer)
@@ -103,6 +112,9 @@ def measured(
                 reason = f"not longer than {longer:,} tokens"
             elif tokens > sequence:
                 reason = "for the next stage" if over == "next" else f"longer than {sequence:,} tokens"
+            elif benchmarks is not None:
+                found = next(filter(None, map(benchmarks.match, said(chat["messages"]))), None)
+                reason = None if found is None else f"in benchmark {found.item.file}"
             line = orjson.dumps({**chat, "id": row, "source": source.name}) + b"\n" if reason is None else b""
             yield Document(row, 0, tokens, valid(held_by), reason), line
 
