@@ -69,6 +69,9 @@ def _totals(prepared: Prepared, found: Mapping[str, SourceEstimate]) -> str:
     if "packed" in keys.outputs:
         size += 3.0 * keys.budget
         seconds += keys.budget / (_WRITTEN / 4)
+    if "datasets" in keys.outputs and not recipe.chat:
+        size += 12.0 * keys.budget
+        seconds += keys.budget / (_WRITTEN / 4)
     if recipe.iterations is not None:
         lines.append(f"iterations         {recipe.iterations:,} of {recipe.global_batch:,} sequences")
     if size:

@@ -11,7 +11,7 @@ from synthkit.train import manifest
 from synthkit.train.ingest import held_out
 from synthkit.train.ledger import Ledger, ledger_schema
 from synthkit.train.mixture import epochs
-from synthkit.train.outputs import chat
+from synthkit.train.outputs import chat, datasets, messages
 from synthkit.train.packs import SPLITS
 from synthkit.train.prepare import Prepared
 from synthkit.train.store import PART_ROWS, Document
@@ -32,14 +32,29 @@ def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> di
         say(f"{name}: reading chats")
         spilled[name] = _Spilled(prepared, out, name)
     seen = epochs(recipe, {name: each.tokens["train"] for name, each in spilled.items()})
-    for split, file in chat.FILES.items():
-        lines = {}
+    lines: dict[str, dict[str, chat.Lines]] = {}
+    for split in SPLITS:
+        lines[split] = {}
         for name, each in spilled.items():
             count = each.count(split)
             taken = round(count * seen[name]) if split == "train" else count
-            lines[name] = (each.path(split), each.bounds(split), taken)
-        say(f"writing {file}")
-        chat.write(out / chat.FOLDER / file, lines, recipe.keys.seed)
+            lines[split][name] = chat.Lines(each.path(split), each.bounds(split), taken)
+    if "chat" in recipe.keys.outputs:
+        for split, file in chat.FILES.items():
+            say(f"writing {file}")
+            chat.write(out / chat.FOLDER / file, lines[split], recipe.keys.seed)
+    if datasets.FOLDER in recipe.keys.outputs:
+        say(f"writing {datasets.FOLDER}")
+        kind = messages.common(each.path for some in lines.values() for each in some.values())
+        datasets.begin(out / datasets.FOLDER)
+        datasets.finish(
+            out / datasets.FOLDER,
+            [
+                split
+                for split in SPLITS
+                if messages.write_messages(out / datasets.FOLDER, split, lines[split], kind, recipe.keys.seed)
+            ],
+        )
     found = {}
     for name, each in spilled.items():
         splits = {split: {"documents": each.count(split), "tokens": each.tokens[split]} for split in SPLITS}

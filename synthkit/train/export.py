@@ -22,7 +22,7 @@ from synthkit.train import copies, manifest
 from synthkit.train.distinct import without_copies
 from synthkit.train.ingest import Ingest
 from synthkit.train.mixture import amount, epochs
-from synthkit.train.outputs import documents, megatron, packed
+from synthkit.train.outputs import datasets, documents, megatron, packed
 from synthkit.train.packs import SPLITS, SourcePlan
 from synthkit.train.prepare import Prepared
 from synthkit.train.recipe import Output
@@ -58,8 +58,8 @@ def export(prepared: Prepared, out: Path, say: Say) -> Mapping[str, Any]:
         shares = _weights(prepared, results)
         for output in prepared.recipe.keys.outputs:
             say(f"writing {output}")
-            if output == "packed":
-                _packed(prepared, out, stores, results)
+            if output in ("packed", "datasets"):
+                _rows(prepared, out, stores, results, output)
             else:
                 _indexed(prepared, out, stores, results, output)
         if "megatron" in prepared.recipe.keys.outputs:
@@ -159,10 +159,14 @@ def _once(prefix: Path, what: str) -> Iterator[bool]:
         mark.write_text(what)
 
 
-def _packed(
-    prepared: Prepared, out: Path, stores: Mapping[str, TokenStore], results: Mapping[str, SourceResult]
+def _rows(
+    prepared: Prepared, out: Path, stores: Mapping[str, TokenStore], results: Mapping[str, SourceResult], output: str
 ) -> None:
+    """Packs as rows of the mixture: packed Parquet, or a dataset."""
     keys = prepared.recipe.keys
+    folder, written = out / output, []
+    if output == "datasets":
+        datasets.begin(folder)
     for split in SPLITS:
         parts = {}
         for name, result in results.items():
@@ -170,7 +174,12 @@ def _packed(
             seen = result.epochs if split == "train" else 1.0
             count = round(len(packs) * seen)
             parts[name] = packed.Part(packs, stores[name].ids(), stores[name].mask(), count)
-        packed.write(out / packed.FOLDER, out / "ledger", split, parts, keys.sequence, keys.seed)
+        if output == "packed":
+            packed.write(folder, out / "ledger", split, parts, keys.sequence, keys.seed)
+        elif datasets.write_packs(folder, out / "ledger", split, parts, keys.sequence, keys.seed):
+            written.append(split)
+    if output == "datasets":
+        datasets.finish(folder, written)
 
 
 @contextmanager
@@ -197,6 +206,6 @@ def _clear(prepared: Prepared, out: Path) -> None:
     for folder in ("tokens", "plan", "ledger", copies.FOLDER, *typing.get_args(Output)):
         wanted = folder in ("tokens", "plan", "ledger", *keys.outputs) or (folder == copies.FOLDER and keys.dedup)
         for file in (out / folder).iterdir() if (out / folder).is_dir() else ():
-            known = file.name.partition(".")[0] in ours or folder in ("packed", "chat")
+            known = file.name.partition(".")[0] in ours or folder in ("packed", "chat", "datasets")
             if not (known and wanted):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()

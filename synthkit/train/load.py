@@ -59,12 +59,12 @@ def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
                 f"{output} files hold no loss mask, and 'loss' leaves tokens out", *_output(recipe, at),
                 help="write outputs: [packed], or learn all tokens",
             )  # fmt: skip
-    if recipe.chat and len(keys.outputs) > 1:
+    if recipe.chat and set(keys.outputs) - {"chat", "datasets"}:
         yield site.problem(
             "'chat' writes messages and the other outputs write texts", "outputs", help="make two recipes of it"
         )
     if keys.template is not None and not recipe.chat:
-        yield site.problem("only the output 'chat' has a template", "template", key=True)
+        yield site.problem("only chats have a template", "template", key=True)
     if keys.eod is not None and keys.eod in keys.special:
         yield site.problem(
             f"{keys.eod} ends documents, so none may hold it", "special", help="take it out of special, or change eod"
@@ -103,8 +103,8 @@ def _source(recipe: Recipe, source: SourceKeys, site: Site, name: str) -> Iterat
     if source.table is not None and source.path:
         yield site.problem("table belongs to run, not to path", "table", key=True)
     if recipe.chat != (source.messages is not None):
-        what = "lacks the key 'messages'" if recipe.chat else "has messages, which only the output 'chat' writes"
-        hint = "messages: Column of chat messages" if recipe.chat else "write outputs: [chat]"
+        what = "lacks the key 'messages'" if recipe.chat else "has messages, which only 'chat' and 'datasets' write"
+        hint = "messages: Column of chat messages" if recipe.chat else "write outputs: [chat], or [datasets]"
         yield site.problem(f"source {name!r} {what}", key=True, help=hint)
     if source.tools is not None and source.messages is None:
         yield site.problem("tools go with messages, and there are none", "tools", key=True)

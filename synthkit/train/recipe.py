@@ -19,7 +19,7 @@ from synthkit.spec.document import Document, Site
 from synthkit.spec.model import FILE_NAME, Keys, Name
 
 Over = Literal["aside", "split", "next"]
-Output = Literal["megatron", "packed", "documents", "chat"]
+Output = Literal["megatron", "packed", "documents", "chat", "datasets"]
 Weight = Annotated[int, Field(ge=0, le=1)]
 
 
@@ -43,7 +43,7 @@ class SourceKeys(Keys):
     text: str = "text"
     """Column of the document's text. Role spans are taken from a column `spans` beside it, where there is one."""
     messages: str | None = None
-    """Column of chat messages instead of a text; for the output `chat`."""
+    """Column of chat messages instead of a text; for the outputs `chat` and `datasets`."""
     tools: str | None = None
     """Column of the tools that go with the messages."""
     together: str | None = None
@@ -122,7 +122,7 @@ class RecipeKeys(Keys):
     special: Texts = ()
     """Special tokens that a document's text may hold as tokens; all others are encoded as ordinary text."""
     template: str | None = None
-    """File of the chat template that the trainer takes, by which the output `chat` is measured; the tokenizer's own if
+    """File of the chat template that the trainer takes, by which chats are measured; the tokenizer's own if
     left out."""
     sequence: Annotated[Tokens, Field(ge=2)]
     """Tokens of a training sequence, `32Ki`."""
@@ -150,7 +150,7 @@ class RecipeKeys(Keys):
         Field(default=("megatron",), min_length=1)
     )
     """What is written: `megatron` packs in .bin/.idx, `packed` Parquet with loss masks, `documents` in .bin/.idx,
-    `chat` as JSON lines."""
+    `chat` as JSON lines, `datasets` of packs or messages for Hugging Face's `load_from_disk`."""
     train: TrainKeys | None = None
     """How it will be trained."""
 
@@ -177,7 +177,8 @@ class Recipe:
     @property
     def chat(self) -> bool:
         """Whether its sources are messages."""
-        return "chat" in self.keys.outputs
+        messages = any(source.messages is not None for source in self.keys.sources.values())
+        return "chat" in self.keys.outputs or (set(self.keys.outputs) == {"datasets"} and messages)
 
     def over(self, source: str) -> Over:
         """What happens to that source's documents that are longer than the sequence."""

@@ -1,8 +1,8 @@
 """Where a sample came from: from a pack, a place in one, or a row, to the source row, its run, spec and Lance version.
 
 Reads the export's ledger alone, and then the row itself where its run or file is still there. What a trainer names is
-the number of a sequence in a .bin/.idx pair (`plans_train:17`), of a row of packed Parquet (`train:17`), or a token's
-place within one (`plans_train:17:1234`).
+the number of a sequence in a .bin/.idx pair (`plans_train:17`), of a row of packed Parquet or of a dataset of packs
+(`train:17`), or a token's place within one (`plans_train:17:1234`).
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def trace(out: Path, document: str) -> list[Trace]:
     head, *numbers = document.split(":")
     sources: Mapping[str, Any] = described["sources"]
     source, _, split = head.rpartition("_")
-    packed = "chat" not in described["outputs"]
+    packed = _packed(described)
     places = packed and all(each.isdecimal() for each in numbers) and 1 <= len(numbers) <= 2
     if places and source in sources and split in SPLITS:
         return _in_pack(out, described, source, split, *map(int, numbers))
-    if places and head in SPLITS and "packed" in described["outputs"]:
+    if places and head in SPLITS and {"packed", "datasets"} & set(described["outputs"]):
         return _in_packed(out, described, head, *map(int, numbers))
     if head in sources and len(numbers) == 1 and numbers[0].isdecimal():
         found = _lines(out, described, head, number=int(numbers[0]))
@@ -68,13 +68,18 @@ def _some(found: list[Trace], document: str, described: Mapping[str, Any]) -> li
     if found:
         return found
     like = f"documents are named like {next(iter(described['sources']))}:0"
-    if "chat" in described["outputs"]:
+    if not _packed(described):
         raise StoreError(f"no document is called {document!r}; {like}, or by the id in the line of a chat")
     names = [
         f"{name}_{split}:0" for name, each in described["sources"].items() for split in SPLITS if each["splits"][split]
     ]
     hint = nearest(document, names, "sequences are named like")
     raise StoreError(f"no document is called {document!r}; {hint}, {like}")
+
+
+def _packed(described: Mapping[str, Any]) -> bool:
+    """Whether it is an export of packs, and not of chats."""
+    return all("packs" in each for each in described["sources"].values())
 
 
 def _ledger(out: Path, source: str) -> pl.LazyFrame:

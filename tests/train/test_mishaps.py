@@ -192,7 +192,7 @@ def test_chats_are_measured_by_the_template_that_the_trainer_takes(base: Path) -
     found = call("export", str(_recipe(base, source, outputs="[chat]", template="none.jinja")), "--out", "out")
     assert found.code == 2 and "r.yaml:5:11: template 'none.jinja' cannot be read: No such file" in found.err
     found = call("export", str(_recipe(base, template="long.jinja")), "--out", "out")
-    assert found.code == 2 and "only the output 'chat' has a template" in found.err
+    assert found.code == 2 and "only chats have a template" in found.err
 
 
 def test_a_sequence_of_an_odd_length_needs_no_context_ranks(base: Path) -> None:

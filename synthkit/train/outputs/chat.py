@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -131,30 +132,46 @@ def _chat(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"messages": messages, **({"tools": tools} if tools else {})}
 
 
-def write(path: Path, lines: Mapping[str, tuple[Path, NDArray[np.int64], int]], seed: int) -> int:
-    """One split: by source, the file of its lines, where each begins (and the end), and how many are taken in all."""
+class Lines(NamedTuple):
+    """One source's lines of one split, as they wait."""
+
+    path: Path
+    bounds: NDArray[np.int64]
+    """Where each line begins, and the end."""
+    taken: int
+    """How many are taken in all, epochs counted."""
+
+    @property
+    def mean(self) -> float:
+        """Bytes of a line."""
+        return float(self.bounds[-1]) / max(1, len(self.bounds) - 1)
+
+
+def picked(lines: Mapping[str, Lines], seed: int) -> Iterator[bytes]:
+    """The lines of one split, mixed: whole epochs and a part of one, in one seeded order."""
     import numpy as np
 
     random = np.random.default_rng([seed, 0xC4A7])
-    picked = []
+    chosen = []
     for at, (_, bounds, count) in enumerate(lines.values()):
         there = len(bounds) - 1
         whole, rest = divmod(count, there) if there else (0, 0)
         numbers = np.concatenate([*[np.arange(there)] * whole, random.permutation(there)[:rest]]).astype(np.int64)
-        picked.append(np.stack([np.full(len(numbers), at), numbers], axis=1))
-    order = random.permutation(np.concatenate(picked))
+        chosen.append(np.stack([np.full(len(numbers), at), numbers], axis=1))
+    order = random.permutation(np.concatenate(chosen))
+    starts = [each.bounds for each in lines.values()]
+    with ExitStack() as stack:
+        files = [stack.enter_context(each.path.open("rb")) for each in lines.values()]
+        for source, number in order.tolist():
+            begin, end = int(starts[source][number]), int(starts[source][number + 1])
+            files[source].seek(begin)
+            yield files[source].read(end - begin)
+
+
+def write(path: Path, lines: Mapping[str, Lines], seed: int) -> None:
+    """One split as JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
-    files = [file.open("rb") for file, _, _ in lines.values()]
-    starts = [bounds for _, bounds, _ in lines.values()]
-    try:
-        with unfinished.open("wb") as out:
-            for source, number in order.tolist():
-                begin, end = int(starts[source][number]), int(starts[source][number + 1])
-                files[source].seek(begin)
-                out.write(files[source].read(end - begin))
-    finally:
-        for file in files:
-            file.close()
+    with unfinished.open("wb") as out:
+        out.writelines(picked(lines, seed))
     unfinished.replace(path)
-    return len(order)
