@@ -92,7 +92,7 @@ class Corpus:
                 yield f"{name}: {packs} packs would be seen {epochs:.1f} times, and its repeat is {repeat:g}"
 
 
-def read(folder: Path, stage: str) -> Corpus:
+def read(folder: Path, stage: str, documents: str = "together") -> Corpus:
     """The export in a folder, with its files checked; LaunchError says what is missing or wrong."""
     file = folder / "manifest.json"
     if not file.is_file():
@@ -103,6 +103,12 @@ def read(folder: Path, stage: str) -> Corpus:
     corpus = Corpus(folder, manifest)
     if stage == "sft":
         _chats(folder)
+        return corpus
+    if documents == "apart":
+        if not list((folder / "packed").glob("train-*.idx.parquet")):
+            raise LaunchError(
+                f"{folder} holds no packed Parquet", "put packed into the corpus recipe's outputs and export again"
+            )
         return corpus
     blend = corpus.blend("train")
     if blend is None:

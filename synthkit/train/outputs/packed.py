@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from synthkit.train.packs import Packs
 
 FOLDER = "packed"
-_GROUP = 8 << 20
-"""Tokens of a row group: 64 rows at 128K, 256 at 32K."""
+_GROUP = 1 << 20
+"""Tokens of a row group: 8 rows at 128K, 32 at 32K. A reader that shuffles decodes a whole one for each row."""
 _FILE = 256 << 20
 """Tokens of a file."""
 
