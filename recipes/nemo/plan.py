@@ -173,7 +173,7 @@ def _budget(plan: Plan) -> None:
         )
     if schedule.decay is not None and schedule.decay > plan.iterations:
         raise LaunchError(f"a decay of {schedule.decay} iterations, and the budget makes {plan.iterations}")
-    if plan.train is not None and (short := list(plan.corpus.short(plan.iterations * plan.global_batch))):
+    if plan.train is not None and (short := list(plan.corpus.short(plan.iterations, plan.global_batch))):
         raise LaunchError(
             f"too few tokens for {plan.iterations} iterations; " + "; ".join(short),
             "export again with this budget, or take the corpus recipe's batch",

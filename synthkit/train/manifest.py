@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from synthkit.core.errors import StoreError
+from synthkit.train.chat_template import hashed
 from synthkit.train.packs import SPLITS
 from synthkit.train.prepare import Prepared
 
@@ -70,6 +71,7 @@ def write(prepared: Prepared, out: Path, sources: Mapping[str, Any]) -> dict[str
             "pad_token": tokenizer.pad_token,
             "special": dict(tokenizer.special),
         },
+        **({"template": {"file": keys.template, "hash": hashed(tokenizer)}} if recipe.chat else {}),
         "sequence": keys.sequence,
         "budget": keys.budget,
         "tokens_per_step": keys.tokens_per_step,

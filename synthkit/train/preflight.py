@@ -17,6 +17,7 @@ from synthkit.core.ids import digest
 from synthkit.core.registry import open_store
 from synthkit.train import manifest
 from synthkit.train import tokenizer as tokenizers
+from synthkit.train.chat_template import hashed, with_template
 from synthkit.train.load import load_recipe
 from synthkit.train.mixture import amount
 from synthkit.train.recipe import Recipe, TrainKeys
@@ -141,6 +142,14 @@ def _same(recipe: Recipe, described: Mapping[str, Any], path: Path, now: TrainTo
         return
     if theirs["hash"] != now.hash or theirs["eod"] != now.eod or theirs["pad"] != now.pad:
         yield Finding(True, f"the export was encoded with another tokenizer than {now.name} is now", again)
+    if recipe.chat:
+        try:
+            template = hashed(with_template(now, recipe.keys.template))
+        except SpecError as error:
+            yield Finding(True, error.problems[0].message)
+            return
+        if described.get("template", {}).get("hash") != template:
+            yield Finding(True, "chats were measured with another chat template than the trainer takes now", again)
 
 
 def _pinned(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
@@ -173,7 +182,8 @@ def _counts(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
         train = each["splits"].get("train")
         if train and iterations and batch and "packs" in train:
             seen = iterations * batch * each["weight"] / train["packs"]
-            if seen > each["repeat"] * 1.01 + 1 / train["packs"]:
+            # the last step is whole, and a source is rounded to whole packs; recipes/nemo allows the same
+            if seen > each["repeat"] + (batch * each["weight"] + 1) / train["packs"]:
                 yield Finding(
                     True, f"{name}: {iterations:,} iterations see its {train['packs']:,} packs {seen:.3g} times, and "
                     f"repeat allows {each['repeat']:g}", "fewer iterations, a smaller share, or more rows",

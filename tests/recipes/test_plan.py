@@ -109,7 +109,7 @@ def test_the_missions_iterations(
 class _Unread(corpus.Corpus):
     """A corpus of the mission's size, of which only the manifest is there."""
 
-    def short(self, samples: int) -> list[str]:  # type: ignore[override]
+    def short(self, iterations: int, batch: int) -> list[str]:  # type: ignore[override]
         return []
 
 

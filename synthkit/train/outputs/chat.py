@@ -18,6 +18,7 @@ import orjson
 
 from synthkit.core.errors import SpecError
 from synthkit.train.batch import Source
+from synthkit.train.chat_template import written
 from synthkit.train.said import said
 from synthkit.train.store import Document
 from synthkit.train.tokenizer import TrainTokenizer
@@ -45,12 +46,11 @@ def template(tokenizer: TrainTokenizer) -> Render:
     from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    text = tokenizer.config.get("chat_template")
-    if isinstance(text, list):
-        text = {each.get("name"): each.get("template") for each in text}.get("default")
-    if not isinstance(text, str):
+    text = written(tokenizer)
+    if text is None:
         raise SpecError(
-            f"tokenizer {tokenizer.name!r} has no chat_template in its tokenizer_config.json; name one by template:"
+            f"tokenizer {tokenizer.name!r} has no chat_template.jinja and no chat_template in its "
+            "tokenizer_config.json; name one by template:"
         )
 
     def refuse(message: str) -> str:
