@@ -31,7 +31,16 @@ def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> di
     for name in prepared.sources:
         say(f"{name}: reading chats")
         spilled[name] = _Spilled(prepared, out, name)
-    seen = epochs(recipe, {name: each.tokens["train"] for name, each in spilled.items()})
+    seen = epochs(
+        recipe, {name: each.tokens["train"] for name, each in spilled.items()}, lambda name: spilled[name].aside
+    )
+    kind = None
+    if datasets.FOLDER in recipe.keys.outputs:
+        kind = messages.common(each.path(split) for each in spilled.values() for split in SPLITS)
+    (out / manifest.FILE).unlink(missing_ok=True)  # from here on files change that it tells of
+    (out / "ledger").mkdir(exist_ok=True)
+    for name, each in spilled.items():
+        (each.folder / "ledger.parquet").replace(out / "ledger" / f"{name}.parquet")
     lines: dict[str, dict[str, chat.Lines]] = {}
     for split in SPLITS:
         lines[split] = {}
@@ -43,9 +52,8 @@ def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> di
         for split, file in chat.FILES.items():
             say(f"writing {file}")
             chat.write(out / chat.FOLDER / file, lines[split], recipe.keys.seed)
-    if datasets.FOLDER in recipe.keys.outputs:
+    if kind is not None:
         say(f"writing {datasets.FOLDER}")
-        kind = messages.common(each.path for some in lines.values() for each in some.values())
         datasets.begin(out / datasets.FOLDER)
         datasets.finish(
             out / datasets.FOLDER,
@@ -90,7 +98,7 @@ class _Spilled:
         with (
             self.path("train").open("wb") as train,
             self.path("valid").open("wb") as valid,
-            Ledger(out / "ledger" / f"{name}.parquet", name, prepared.copies) as ledger,
+            Ledger(self.folder / "ledger.parquet", name, prepared.copies) as ledger,
         ):
             files = {"train": train, "valid": valid}
             documents: list[Document] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.ids import digest
-from synthkit.train.batch import Batch, Cursor, Source
+from synthkit.train.batch import Batch, Cursor, Source, without
 from synthkit.train.copies import FOLDER, REASON, Copies
 from synthkit.train.prepare import Prepared
 
@@ -65,7 +65,7 @@ class Distinct:
         for batch in self._source.batches(cursor):
             begin, at = at, at + len(batch.rows)
             low, high = self._copies.searchsorted([begin, at]).tolist()
-            cut = _cut(batch, self._copies[low:high] - begin) if low < high else batch
+            cut = without(batch, self._copies[low:high] - begin, REASON)
             yield replace(cut, cursor={**batch.cursor, "at": at})
 
     def size(self) -> int | None:
@@ -76,23 +76,3 @@ class Distinct:
     def roles(self) -> set[str]:
         """Those of the source."""
         return self._source.roles()
-
-
-def _cut(batch: Batch, gone: NDArray[np.int64]) -> Batch:
-    """A batch without some of its rows, which become left out."""
-    import numpy as np
-    import pyarrow as pa
-
-    kept = np.ones(len(batch.rows), dtype=bool)
-    kept[gone] = False
-    mask = pa.array(kept)
-    which = np.flatnonzero(kept).tolist()
-    return replace(
-        batch,
-        rows=[batch.rows[each] for each in which],
-        texts=batch.texts.filter(mask) if len(batch.texts) else batch.texts,
-        spans=None if batch.spans is None else batch.spans.filter(mask),
-        broken=[*batch.broken, *((batch.rows[each], REASON) for each in gone.tolist())],
-        values=[batch.values[each] for each in which] if batch.values else [],
-        together=[batch.together[each] for each in which] if batch.together else [],
-    )

@@ -1,14 +1,15 @@
 """Exports a recipe: tokens, then one pack plan, then every output of it, and last the manifest.
 
 Each stage leaves files that the next export takes as they are where nothing they depend on has changed: an export that
-was killed goes on, and one that is repeated reads nothing again. `manifest.json` is removed first and written last, so
-where it stands the export is whole.
+was killed goes on, and one that is repeated reads nothing again. `manifest.json` is removed before the first file
+changes that it tells of and written last: where it stands the export is whole, and one that is refused leaves it alone.
 """
 
 from __future__ import annotations
 
 import shutil
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +45,6 @@ class SourceResult:
 def export(prepared: Prepared, out: Path, say: Say) -> Mapping[str, Any]:
     """Write the export and return its manifest; `say` is told of each stage."""
     with _owned(out):
-        (out / manifest.FILE).unlink(missing_ok=True)
         prepared = without_copies(prepared, out, say)
         if prepared.recipe.chat:
             from synthkit.train.chat import export_chat
@@ -53,6 +53,12 @@ def export(prepared: Prepared, out: Path, say: Say) -> Mapping[str, Any]:
             _clear(prepared, out)
             return manifest.write(prepared, out, chats)
         stores, engines = _read(prepared, out, say)
+        epochs(
+            prepared.recipe,
+            {name: store.train_tokens for name, store in stores.items()},
+            lambda name: _aside(stores[name]),
+        )
+        (out / manifest.FILE).unlink(missing_ok=True)  # from here on files change that it tells of
         results = _planned(prepared, out, stores, engines)
         _clear(prepared, out)
         shares = _weights(prepared, results)
@@ -89,6 +95,14 @@ def _read(prepared: Prepared, out: Path, say: Say) -> tuple[dict[str, TokenStore
     return stores, engines
 
 
+def _aside(store: TokenStore) -> Mapping[str, int]:
+    """Why documents of a source are in no pack, and how many."""
+    found: Counter[str] = Counter()
+    for part in store.parts():
+        found.update(part["aside"].drop_null().to_pylist())
+    return found
+
+
 def _planned(
     prepared: Prepared, out: Path, stores: Mapping[str, TokenStore], engines: Mapping[str, str]
 ) -> dict[str, SourceResult]:
@@ -98,7 +112,8 @@ def _planned(
     for name, store in stores.items():
         plans[name] = SourcePlan(out / "plan", out / "ledger", name)
         plans[name].make(store, recipe.wanted(name), recipe.keys.sequence, prepared.copies)
-    seen = epochs(recipe, {name: plan.splits["train"].tokens for name, plan in plans.items()})
+    there = {name: plan.splits["train"].tokens for name, plan in plans.items()}
+    seen = epochs(recipe, there, lambda name: plans[name].aside)
     return {name: SourceResult(plan, seen[name], engines[name]) for name, plan in plans.items()}
 
 

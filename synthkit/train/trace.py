@@ -42,6 +42,8 @@ class Trace:
     """Of its first token within the pack."""
     origin: Mapping[str, Any]
     """The manifest's `from`: run, table, tag, Lance version, spec hash; or files."""
+    seed: int = 0
+    """By which files are in order."""
     copy: tuple[str, str, float] | None = None
     """Of a duplicate: the row that stayed, its source, and how alike the two are."""
 
@@ -85,7 +87,7 @@ def _packed(described: Mapping[str, Any]) -> bool:
 def _ledger(out: Path, source: str) -> pl.LazyFrame:
     import polars as pl
 
-    return pl.scan_parquet(out / "ledger" / f"{source}.parquet").with_row_index("number")
+    return pl.scan_parquet(out / "ledger" / f"{source}.parquet", glob=False).with_row_index("number")
 
 
 def _lines(
@@ -107,7 +109,7 @@ def _traces(frame: pl.LazyFrame, described: Mapping[str, Any], source: str) -> I
         copied = line.get("dup_of") is not None
         yield Trace(
             source, line["number"], line["row"], line["piece"], line["tokens"], "valid" if line["valid"] else "train",
-            line["aside"], line["pack"], line["at"], described["sources"][source]["from"],
+            line["aside"], line["pack"], line["at"], described["sources"][source]["from"], described["seed"],
             (line["dup_of"], line["dup_source"], line["similarity"]) if copied else None,
         )  # fmt: skip
 
@@ -137,14 +139,17 @@ def _in_packed(out: Path, described: Mapping[str, Any], split: str, row: int, at
     """The documents of a row of packed Parquet."""
     import polars as pl
 
-    order = pl.scan_parquet(out / "ledger" / f"packed.{split}.parquet").slice(row, 1).collect()
+    order = pl.scan_parquet(out / "ledger" / f"packed.{split}.parquet", glob=False).slice(row, 1).collect()
     if not order.height:
         raise StoreError(f"there is no {split}:{row}: packed Parquet of {split} has fewer rows")
     return _in_pack(out, described, order["source"][0], split, order["pack"][0], at)
 
 
 def row_of(found: Trace) -> dict[str, Any] | None:
-    """The source's own row, as the export read it; None where it is there no more."""
+    """The source's own row, as the export read it; None where it is there no more.
+
+    Of files this is their row of today, where all have the names and sizes that they had.
+    """
     from synthkit.core.registry import open_store
 
     origin = found.origin
@@ -157,19 +162,25 @@ def row_of(found: Trace) -> dict[str, Any] | None:
                 return None
             rows = store.published(origin["table"], origin["tag"]).filter(pl.col("_id") == found.row).collect()
             return rows.to_dicts()[0] if rows.height else None
-        return _record(origin, found.row)
+        return _record(found)
     except (StoreError, SpecError):
         return None
 
 
-def _record(origin: Mapping[str, Any], row: str) -> dict[str, Any] | None:
+def _record(found: Trace) -> dict[str, Any] | None:
+    """A record of files that have the names and sizes they had."""
     from synthkit.actions.read import Read
     from synthkit.actions.records import Unreadable, records
+    from synthkit.train.file_source import listed
 
-    for place, file in Read(path=list(origin["path"])).files().items():
-        if row.startswith(place):
+    origin = found.origin
+    files = Read(path=list(origin["path"])).files()
+    if listed(files, found.seed) != origin["hash"]:
+        return None
+    for place, file in files.items():
+        if found.row.startswith(place):
             for record in records(file, place, frozenset({origin["column"], "spans"})):
-                if record.place == row:
+                if record.place == found.row:
                     return None if isinstance(record.fields, Unreadable) else dict(record.fields)
     return None
 
@@ -202,6 +213,8 @@ def text(found: Trace, row: Mapping[str, Any] | None, *, shown: bool = True) -> 
         return "\n".join(lines)
     if row is None:
         return "\n".join([*lines, "the row is there no more as the export read it"])
+    if "path" in origin:
+        lines.append("           as they are now, with the names and sizes that the export read")
     return "\n".join([*lines, "", *(f"{name}: {_short(str(value))}" for name, value in row.items())])
 
 

@@ -104,7 +104,9 @@ def test_reading_goes_on_where_it_stopped(
     assert one.ids().tolist() == other.ids().tolist() and len(one.ids())
     lines = [pa.concat_tables(each.parts()).to_pylist() for each in (one, other)]
     assert lines[0] == lines[1] and len(lines[0]) == 30
-    assert lines[0] != [] and {line["aside"] for line in lines[0]} == ({None, "empty"} if kind == "parquet" else {None})
+    assert lines[0] != [] and {line["aside"] for line in lines[0]} == (
+        {None, "no text in 'text'"} if kind == "parquet" else {None}
+    )
 
 
 def word(at: int) -> str:
