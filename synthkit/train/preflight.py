@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -20,18 +20,11 @@ from synthkit.train import tokenizer as tokenizers
 from synthkit.train.chat_template import hashed, with_template
 from synthkit.train.load import load_recipe
 from synthkit.train.mixture import amount
+from synthkit.train.preflight_files import Finding, files
 from synthkit.train.recipe import Recipe, TrainKeys
 from synthkit.train.tokenizer import TrainTokenizer
 
 _CHAT_END = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
-
-
-class Finding(NamedTuple):
-    """One thing that was found."""
-
-    serious: bool
-    message: str
-    help: str = ""
 
 
 def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
@@ -53,10 +46,7 @@ def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
     else:
         found += [*_same(recipe, described, path, tokenizer), *_counts(recipe, described), *_overlap(recipe, described)]
         found += [*_pinned(recipe, described), *_duplicates(recipe, described)]
-        if "megatron" in described["outputs"]:
-            found += [*_files(folder, described), *_blend(folder, described)]
-        if "chat" in described["outputs"]:
-            found += _chats(folder)
+        found += files(folder, described)
     return sorted(found, key=lambda each: not each.serious)
 
 
@@ -225,66 +215,6 @@ def _duplicates(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Findin
             of = ", ".join(f"{count:,} of {other}" for other, count in counts.items())
             told = f"{name}: {copies:,} of {rows:,} rows are copies ({of})"
             yield Finding(False, told, "the source listed first keeps its documents")
-
-
-def _files(folder: Path, described: Mapping[str, Any]) -> Iterator[Finding]:
-    """That every pair of files is there, whole, and of sequences of the right length."""
-    from synthkit.train.indexed import read_index
-
-    for each in described["sources"].values():
-        for split in each["splits"].values():
-            if split is None:
-                continue
-            prefix = folder / split["prefix"]
-            try:
-                lengths, _ = read_index(prefix)
-                size = prefix.with_name(prefix.name + ".bin").stat().st_size
-            except (OSError, ValueError) as error:
-                yield Finding(True, f"{prefix}: {error}")
-                continue
-            sequence = described["sequence"]
-            if len(lengths) != split["packs"] or (lengths != sequence).any():
-                yield Finding(True, f"{prefix}.idx does not hold {split['packs']:,} sequences of {sequence:,} tokens")
-            if size != 4 * split["packs"] * sequence:
-                yield Finding(True, f"{prefix}.bin holds {size:,} bytes, not {4 * split['packs'] * sequence:,}")
-
-
-def _blend(folder: Path, described: Mapping[str, Any]) -> Iterator[Finding]:
-    """That each prefix of the blend has its weight, and the one that the manifest says."""
-    file = folder / "megatron" / "blend.json"
-    try:
-        content = orjson.loads(file.read_bytes())
-        prefixes, weights = content["train"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        yield Finding(True, f"{file} is no blend: {error}", "export again")
-        return
-    if len(prefixes) != len(weights):
-        yield Finding(True, f"{file} has {len(prefixes)} prefixes and {len(weights)} weights")
-        return
-    wanted = {
-        each["splits"]["train"]["prefix"]: each["weight"]
-        for each in described["sources"].values()
-        if each["splits"]["train"]
-    }
-    for prefix, weight in dict(zip(prefixes, weights, strict=True)).items():
-        known = wanted.pop(prefix, None)
-        if known is None:
-            yield Finding(True, f"{file} names {prefix}, which is not in the manifest")
-        elif abs(known - weight) > 1e-6:
-            yield Finding(True, f"{file} gives {prefix} the weight {weight:.6g}, and its share makes {known:.6g}")
-    for prefix in wanted:
-        yield Finding(True, f"{file} leaves {prefix} out")
-
-
-def _chats(folder: Path) -> Iterator[Finding]:
-    from synthkit.train.outputs.chat import FILES, FOLDER
-
-    for split, name in FILES.items():
-        file = folder / FOLDER / name
-        if not file.is_file():
-            yield Finding(True, f"there is no {file}")
-        elif not file.stat().st_size:
-            yield Finding(split == "train", f"{file} is empty")
 
 
 def summary(recipe: Path, out: Path | None) -> str:
