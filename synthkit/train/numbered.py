@@ -102,8 +102,8 @@ def _rank(source: Source) -> Callable[[Batch, int], NDArray[np.uint64]]:
             return np.frombuffer(packed, dtype=">u8").reshape(-1, 2).astype(np.uint64)
 
         return by_id
-    places = sorted(place for place, _ in source.files)
-    ranks = [places.index(place) for place, _ in source.files]
+    ranks = np.empty(len(source.files), dtype=np.uint64)
+    ranks[np.argsort(np.array([place for place, _ in source.files], dtype=object))] = np.arange(len(ranks))
 
     def by_place(batch: Batch, at: int) -> NDArray[np.uint64]:
         file = int(batch.cursor["file"]) - (not batch.cursor["record"])  # a file that was read to its end: the next

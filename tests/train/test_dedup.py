@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from synthkit.core.errors import SpecError
 from tests.cli.conftest import call
 from tests.train.corpus import documents, exported, ledger, recipe, write_jsonl
 
@@ -186,6 +187,22 @@ def test_it_is_decided_once(tmp_path: Path, base: Path) -> None:
     assert (tmp_path / "out/tokens/c/tokens.bin").stat().st_mtime_ns == c
     exported(recipe(tmp_path / "r.yaml", base, written, sequence=1024), tmp_path / "out")
     assert not list((tmp_path / "out/dedup").iterdir())
+
+
+@pytest.mark.parametrize("how", ["{}", "{exact: true}"])
+def test_few_rows_and_none(tmp_path: Path, base: Path, how: str) -> None:
+    """A source without a row beside one with a single one; nothing at all is told as what it is."""
+    written = sources(tmp_path, a=rows(text(1)), b=rows())
+    with pytest.raises(SpecError, match="source 'b' has no tokens to train on") as caught:
+        exported(recipe(tmp_path / "r.yaml", base, written, dedup=how, sequence=1024), tmp_path / "out")
+    assert "it is empty" in str(caught.value) and "source 'a'" not in str(caught.value)
+    written = sources(tmp_path, a=rows(), b=rows())
+    with pytest.raises(SpecError, match="source 'a' has no tokens to train on"):
+        exported(recipe(tmp_path / "r.yaml", base, written, dedup=how, sequence=1024), tmp_path / "out")
+    written = sources(tmp_path, a=rows(text(1)), b=rows(text(1)))
+    with pytest.raises(SpecError, match="source 'b' has no tokens to train on") as caught:
+        exported(recipe(tmp_path / "r.yaml", base, written, dedup=how, sequence=1024), tmp_path / "out")
+    assert "1 duplicate" in str(caught.value)
 
 
 def test_chats_are_compared_by_what_is_said(tmp_path: Path, base: Path) -> None:
