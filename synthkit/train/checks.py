@@ -1,7 +1,7 @@
 """What the data alone can tell before an export reads it all: keys that no record has, roles that no document has.
 
-Tables and Parquet say what columns they have. Records of other formats do not, so the first of each file are looked
-at; a key that is in none of them is taken for misspelt.
+Tables, Parquet and Lance say what columns they have. Records of other formats do not, so the first of each file are
+looked at; a key that is in none of them is taken for misspelt.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ _RECORDS = 1000
 
 def records_have(files: Iterable[tuple[str, Path]], keys: SourceKeys) -> None:
     """Raise Missing for a key that names what no record has; says nothing where no record can be read."""
+    from synthkit.actions.records import form
+
     wanted = _named(keys)
     known: dict[str, None] = {}
     places: list[str] = []
     for place, file in files:
         if len(places) == _FILES or wanted.keys() <= known.keys():
             break
-        if _known_by_schema(place):
+        if form(place) == "parquet":  # each of them is checked by its schema
             continue
         places.append(place)
         known |= dict.fromkeys(_fields(place, file, frozenset(wanted)))
@@ -48,18 +50,19 @@ def _named(keys: SourceKeys) -> dict[str, str]:
     return {column: key for key, column in named.items()}
 
 
-def _known_by_schema(place: str) -> bool:
-    from synthkit.actions.records import form
-
-    return form(place) in ("parquet", "lance")
-
-
 def _fields(place: str, file: Path, wanted: frozenset[str]) -> dict[str, None]:
-    """Names of the first records of a file."""
+    """Names of the first records of a file; of Lance, whose records have only the wanted ones, its columns."""
     from itertools import islice
 
-    from synthkit.actions.records import Unreadable, records
+    from synthkit.actions.records import Unreadable, form, records
 
+    if form(place) == "lance":
+        import lance
+
+        try:
+            return dict.fromkeys(lance.dataset(str(file)).schema.names)
+        except (OSError, ValueError):  # one that cannot be read comes out as that
+            return {}
     found: dict[str, None] = {}
     for record in islice(records(file, place, wanted), _RECORDS):
         if not isinstance(record.fields, Unreadable):

@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+import lance
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -44,6 +45,14 @@ def test_a_key_that_no_record_has(
     )
     at = file.read_text().splitlines()[5].index(source.rpartition(": ")[2]) + 1
     assert problem.mark is not None and (problem.mark.line, problem.mark.column) == (6, at)
+
+
+def test_a_column_that_lance_does_not_have(tmp_path: Path, base: Path) -> None:
+    lance.write_dataset(pa.table({"text": [LINE] * 3, "q": ["x"] * 3}), str(tmp_path / "a.lance"))
+    prepare(recipe(tmp_path / "r.yaml", base, f"  a: {{path: {tmp_path}/a.lance, share: 100%, together: q}}"))
+    with pytest.raises(SpecError, match="has 'qq'") as caught:
+        prepare(recipe(tmp_path / "r.yaml", base, f"  a: {{path: {tmp_path}/a.lance, share: 100%, together: qq}}"))
+    assert "they have: text, q" in str(caught.value)
 
 
 def test_a_key_that_some_records_have(tmp_path: Path, base: Path) -> None:
