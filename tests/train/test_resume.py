@@ -13,12 +13,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from synthkit.core.errors import StoreError
+from synthkit.train.batch import Source
+from synthkit.train.distinct import Distinct
 from synthkit.train.ingest import Ingest
 from synthkit.train.prepare import prepare
 from synthkit.train.store import TokenStore
@@ -57,10 +60,12 @@ def test_it_is_exported_once(tmp_path: Path, base: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "jsonl.gz", "txt", "csv"])
+@pytest.mark.parametrize("copies", [[], [0, 3, 4, 5, 6, 7, 8, 9, 17, 28]], ids=["all", "distinct"])
 def test_reading_goes_on_where_it_stopped(
-    tmp_path: Path, base: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, base: Path, kind: str, copies: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped after every batch in turn, in the middle of files and of row groups: the same tokens as in one go."""
+    """Stopped after every batch in turn, in the middle of files and of row groups: the same tokens as in one go, and
+    with copies left out the same of them."""
     monkeypatch.setattr("synthkit.train.store.PART_TOKENS", 150)
     for module in ("batch", "file_source"):
         monkeypatch.setattr(f"synthkit.train.{module}.BATCH_ROWS", 4)
@@ -81,7 +86,10 @@ def test_reading_goes_on_where_it_stopped(
             (tmp_path / "a.jsonl").unlink()
     file = recipe(tmp_path / "r.yaml", base, f'  a: {{path: "{tmp_path}/*.{kind}", share: 100%, repeat: 99}}')
     prepared = prepare(file)
-    ingest = Ingest(prepared.recipe, prepared.sources["a"], prepared.tokenizer, None)
+    source: Source = prepared.sources["a"]
+    if copies:
+        source = Distinct(source, np.array(copies, dtype=np.int64))
+    ingest = Ingest(prepared.recipe, source, prepared.tokenizer, None)
 
     class Stop(Exception):
         pass
@@ -104,9 +112,11 @@ def test_reading_goes_on_where_it_stopped(
     assert one.ids().tolist() == other.ids().tolist() and len(one.ids())
     lines = [pa.concat_tables(each.parts()).to_pylist() for each in (one, other)]
     assert lines[0] == lines[1] and len(lines[0]) == 30
-    assert lines[0] != [] and {line["aside"] for line in lines[0]} == (
-        {None, "no text in 'text'"} if kind == "parquet" else {None}
-    )
+    reasons = {None, *(["duplicate"] if copies else []), *(["no text in 'text'"] if kind == "parquet" else [])}
+    assert {line["aside"] for line in lines[0]} == reasons
+    rows = [row for batch in prepared.sources["a"].batches({}) for row in batch.rows]
+    gone = [line["row"] for line in lines[0] if line["aside"] == "duplicate"]
+    assert gone == [rows[at] for at in copies]
 
 
 def word(at: int) -> str:
