@@ -14,6 +14,7 @@ from synthkit.train.mixture import epochs
 from synthkit.train.outputs import chat, datasets, messages
 from synthkit.train.packs import SPLITS
 from synthkit.train.prepare import Prepared
+from synthkit.train.recipe import Recipe
 from synthkit.train.store import PART_ROWS, Document
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Write `chat/*.jsonl` and the ledger; the manifest's entry of every source."""
+    """Write the chats and their ledger; the manifest's entry of every source."""
     recipe = prepared.recipe
     spilled: dict[str, _Spilled] = {}
     for name in prepared.sources:
@@ -48,21 +49,7 @@ def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> di
             count = each.count(split)
             taken = round(count * seen[name]) if split == "train" else count
             lines[split][name] = chat.Lines(each.path(split), each.bounds(split), taken)
-    if "chat" in recipe.keys.outputs:
-        for split, file in chat.FILES.items():
-            say(f"writing {file}")
-            chat.write(out / chat.FOLDER / file, lines[split], recipe.keys.seed)
-    if kind is not None:
-        say(f"writing {datasets.FOLDER}")
-        datasets.begin(out / datasets.FOLDER)
-        datasets.finish(
-            out / datasets.FOLDER,
-            [
-                split
-                for split in SPLITS
-                if messages.write_messages(out / datasets.FOLDER, split, lines[split], kind, recipe.keys.seed)
-            ],
-        )
+    _write(recipe, out, lines, kind, say)
     found = {}
     for name, each in spilled.items():
         splits = {split: {"documents": each.count(split), "tokens": each.tokens[split]} for split in SPLITS}
@@ -78,6 +65,23 @@ def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> di
             "from": dict(prepared.sources[name].identity),
         }
     return found
+
+
+def _write(
+    recipe: Recipe, out: Path, lines: Mapping[str, Mapping[str, chat.Lines]], kind: Any, say: Callable[[str], None]
+) -> None:
+    """The outputs of a recipe of chats; `kind` is the type of all chats, where a dataset is among them."""
+    seed = recipe.keys.seed
+    if "chat" in recipe.keys.outputs:
+        for split, file in chat.FILES.items():
+            say(f"writing {file}")
+            chat.write(out / chat.FOLDER / file, lines[split], seed)
+    if kind is not None:
+        folder = out / datasets.FOLDER
+        say(f"writing {datasets.FOLDER}")
+        datasets.begin(folder)
+        written = [split for split in SPLITS if messages.write_messages(folder, split, lines[split], kind, seed)]
+        datasets.finish(folder, written)
 
 
 class _Spilled:

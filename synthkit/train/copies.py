@@ -150,6 +150,7 @@ class Copies:
 
         from synthkit.actions.near.sketcher import text_hashes
 
+        shutil.rmtree(self.folder / SKETCHES, ignore_errors=True)
         rows = self._numbered(text_hashes, say)
         numbers = np.arange(len(rows), dtype=np.int64)
         if not len(rows):

@@ -70,12 +70,16 @@ def test_the_source_listed_first_keeps_its_document(tmp_path: Path, base: Path) 
     assert all(line["dup_of"] is None for line in ledger(tmp_path / "out", "a") if line["aside"] != "duplicate")
     assert (len(documents(tmp_path / "out", "a")), len(documents(tmp_path / "out", "b"))) == (5, 3)
     other = "\n".join(reversed(first.splitlines()))
+    before = manifest["recipe"]["hash"]
     manifest = exported(recipe(tmp_path / "r.yaml", base, other, dedup="{}", sequence=1024), tmp_path / "out")
+    assert manifest["recipe"]["hash"] != before, "another order is another recipe"
     assert manifest["sources"]["b"]["duplicates"] == {} and manifest["sources"]["a"]["duplicates"] == {"b": 3}
 
 
 def test_exact_is_to_the_byte(tmp_path: Path, base: Path) -> None:
-    written = sources(tmp_path, a=rows(text(1), near(2), "", ""), b=rows(text(2), text(1), text(1).upper()))
+    written = sources(tmp_path, a=rows(text(1), near(2), "", ""), b=rows(text(2), text(1), text(1).upper(), text(8)))
+    exported(recipe(tmp_path / "r.yaml", base, written, dedup="{}", sequence=1024), tmp_path / "out")
+    assert (tmp_path / "out/dedup/sketches").exists()
     file = recipe(tmp_path / "r.yaml", base, written, dedup="{exact: true}", sequence=1024)
     manifest = exported(file, tmp_path / "out")
     assert manifest["sources"]["a"]["aside"] == {"empty": 2}
