@@ -13,7 +13,7 @@ from synthkit.core.expr.filters import FILTERS, TESTS, Filter
 from synthkit.core.registry import engines, tools
 from synthkit.plan.figures import FIGURES
 from synthkit.spec.reference import describe_fields, describe_verb, list_verbs
-from synthkit.train.recipe import DecontaminateKeys, RecipeKeys, TrainKeys
+from synthkit.train.recipe import DecontaminateKeys, DedupKeys, RecipeKeys, TrainKeys
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
@@ -32,6 +32,7 @@ def parts() -> dict[str, str]:
         "roles": _fields(Role),
         "recipe": _fields(RecipeKeys),
         "recipe-decontaminate": _fields(DecontaminateKeys),
+        "recipe-dedup": _fields(DedupKeys),
         "recipe-train": _fields(TrainKeys),
         **kinds,
     }

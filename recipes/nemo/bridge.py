@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from recipes.nemo import apart
 from recipes.nemo import plan as plans
 from recipes.nemo.corpus import Blend
 from recipes.nemo.errors import LaunchError
@@ -70,11 +71,13 @@ def values(plan: Plan, release: str) -> dict[str, dict[str, Any]]:
         "rng": {"seed": settings.seed},
         "tokenizer": {"tokenizer_type": "HuggingFaceTokenizer", "tokenizer_model": settings.base},
     }
-    validated = plan.valid is not None or settings.stage == "sft"
     found.setdefault(names["validation"], {}).update(
-        eval_interval=settings.validate_every, eval_iters=_VALIDATION_STEPS if validated else 0
+        eval_interval=settings.validate_every, eval_iters=_VALIDATION_STEPS if plan.validated else 0
     )
-    if settings.stage == "pretrain":
+    if plan.apart:
+        if release == "0.3":
+            raise LaunchError("Bridge 0.3 reads no packed Parquet", "Bridge 0.6, or documents: together")
+    elif settings.stage == "pretrain":
         found["dataset"] = {
             names["sequence"]: plan.sequence,
             "random_seed": settings.seed,
@@ -115,6 +118,8 @@ def config(plan: Plan) -> Any:
     if plan.settings.stage == "sft":
         made.dataset = _chats(plan, release)
         made.tokenizer.chat_template = plans.template(plan, tokenizer)
+    if plan.apart:
+        made.dataset = _apart(plan)
     put(made, values(plan, release))
     _fits(plan, made.model)
     return made
@@ -209,6 +214,16 @@ def _chats(plan: Plan, release: str) -> Any:
         enable_offline_packing=True,
         offline_packing_specs=PackedSequenceSpecs(packed_sequence_size=plan.sequence, pad_seq_to_mult=multiple),
     )
+
+
+def _apart(plan: Plan) -> Any:
+    """The dataset of rows whose documents do not attend to each other."""
+    from megatron.bridge.data.builders import GPTSFTDatasetConfig
+    from megatron.bridge.data.packing import PackedSequenceSpecs
+
+    fields = apart.dataset(plan)
+    specs = PackedSequenceSpecs(**fields.pop("offline_packing_specs"))
+    return GPTSFTDatasetConfig(**fields, offline_packing_specs=specs)
 
 
 def _fits(plan: Plan, model: Any) -> None:

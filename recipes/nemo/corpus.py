@@ -79,20 +79,20 @@ class Corpus:
             raise LaunchError(f"{data} has {data.stat().st_size} bytes, and its index says {4 * self.sequence * count}")
         return int(count)
 
-    def short(self, samples: int) -> Iterator[str]:
-        """Sources that `samples` of training would repeat more often than the corpus recipe allows."""
+    def short(self, iterations: int, batch: int) -> Iterator[str]:
+        """Sources that so many steps would repeat more often than the corpus recipe allows."""
         blend = self.blend("train")
         assert blend is not None  # `read` refuses an export without a pack to train on
         for prefix, weight in zip(*blend, strict=True):
             name = Path(prefix).name.removesuffix("_train")
             packs, repeat = self.packs(prefix), float(self.manifest["sources"][name]["repeat"])
-            epochs = samples * weight / packs
-            # A source is rounded to whole packs, which is one more or less of a small one.
-            if epochs > repeat * (1 + 1 / packs) + 1e-6:
+            epochs = iterations * batch * weight / packs
+            # The last step is whole, and a source is rounded to whole packs; `synthkit preflight` allows the same.
+            if epochs > repeat + (batch * weight + 1) / packs:
                 yield f"{name}: {packs} packs would be seen {epochs:.1f} times, and its repeat is {repeat:g}"
 
 
-def read(folder: Path, stage: str) -> Corpus:
+def read(folder: Path, stage: str, documents: str = "together") -> Corpus:
     """The export in a folder, with its files checked; LaunchError says what is missing or wrong."""
     file = folder / "manifest.json"
     if not file.is_file():
@@ -103,6 +103,12 @@ def read(folder: Path, stage: str) -> Corpus:
     corpus = Corpus(folder, manifest)
     if stage == "sft":
         _chats(folder)
+        return corpus
+    if documents == "apart":
+        if not list((folder / "packed").glob("train-*.idx.parquet")):
+            raise LaunchError(
+                f"{folder} holds no packed Parquet", "put packed into the corpus recipe's outputs and export again"
+            )
         return corpus
     blend = corpus.blend("train")
     if blend is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from recipes.nemo import apart
 from recipes.nemo.corpus import Blend, Corpus
 from recipes.nemo.errors import LaunchError
 from recipes.nemo.settings import Settings
@@ -38,13 +39,25 @@ class Plan:
     global_batch: int
     iterations: int
     train: Blend | None
-    """None for chats, which stand in one file."""
+    """None for chats and for documents apart, which stand in one file or are mixed already."""
     valid: Blend | None
 
     @property
     def sequence(self) -> int:
         """Tokens of a sequence."""
         return self.corpus.sequence
+
+    @property
+    def apart(self) -> bool:
+        """Whether documents of a pack do not attend to each other."""
+        return self.settings.stage == "pretrain" and self.settings.documents == "apart"
+
+    @property
+    def validated(self) -> bool:
+        """Whether anything is held out."""
+        if self.settings.stage == "sft":
+            return True
+        return bool(apart.files(self.corpus, "valid")) if self.apart else self.valid is not None
 
     @property
     def chats(self) -> Path:
@@ -73,6 +86,7 @@ def make(settings: Settings, corpus: Corpus, library: Library) -> Plan:
             "set global_batch, or tokens_per_step in the corpus recipe",
         )
     iterations = _iterations(settings, corpus, global_batch, library)
+    blended = settings.stage == "pretrain" and settings.documents == "together"
     plan = Plan(
         settings=settings,
         corpus=corpus,
@@ -84,13 +98,15 @@ def make(settings: Settings, corpus: Corpus, library: Library) -> Plan:
         micro_batch=recipe.get("micro_batch") or 1,
         global_batch=global_batch,
         iterations=iterations,
-        train=corpus.blend("train") if settings.stage == "pretrain" else None,
-        valid=corpus.blend("valid") if settings.stage == "pretrain" else None,
+        train=corpus.blend("train") if blended else None,
+        valid=corpus.blend("valid") if blended else None,
     )
     _checkpoint(plan, library)
     _ranks(plan)
     _positions(plan)
     _budget(plan)
+    if plan.apart:
+        apart.check(plan, library)
     return plan
 
 
@@ -157,7 +173,7 @@ def _budget(plan: Plan) -> None:
         )
     if schedule.decay is not None and schedule.decay > plan.iterations:
         raise LaunchError(f"a decay of {schedule.decay} iterations, and the budget makes {plan.iterations}")
-    if plan.train is not None and (short := list(plan.corpus.short(plan.iterations * plan.global_batch))):
+    if plan.train is not None and (short := list(plan.corpus.short(plan.iterations, plan.global_batch))):
         raise LaunchError(
             f"too few tokens for {plan.iterations} iterations; " + "; ".join(short),
             "export again with this budget, or take the corpus recipe's batch",

@@ -118,6 +118,9 @@ class Settings(Keys):
     """Name of the run and of the job."""
     stage: Literal["pretrain", "sft"]
     """Continual pre-training on packs, or fine-tuning on chats."""
+    documents: Literal["together", "apart"] = "together"
+    """Whether documents of a pack attend to each other: `together` reads `megatron/`, `apart` the rows of
+    `packed/`, with Bridge 0.6 and without context ranks."""
     base: str
     """Name on the hub or folder of the model: its tokenizer. For `pretrain` the *base* model's: with a chat model's,
     every end of document would be masked."""

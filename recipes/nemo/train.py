@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def planned(given: argparse.Namespace) -> plans.Plan:
     """The plan of a command line; LaunchError where it would waste the cluster's time."""
     settings = all_settings.load(given.settings, given.set)
-    return plans.make(settings, corpora.read(given.corpus, settings.stage), given.library)
+    return plans.make(settings, corpora.read(given.corpus, settings.stage, settings.documents), given.library)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -61,6 +61,7 @@ def export_command(
 
 def _recipe(path: Path, out: Path | None, only_plan: bool) -> None:
     from synthkit.cli.export_text import plan_text, result_text
+    from synthkit.train.distinct import as_known
     from synthkit.train.estimate import estimate
     from synthkit.train.export import export
     from synthkit.train.prepare import prepare
@@ -68,7 +69,8 @@ def _recipe(path: Path, out: Path | None, only_plan: bool) -> None:
     prepared = prepare(path)
     folder = out or Path("exports") / prepared.recipe.name
     if only_plan:
-        click.echo(plan_text(prepared, estimate(prepared, folder)))
+        known = as_known(prepared, folder)
+        click.echo(plan_text(known, estimate(known, folder)))
         return
     began = time.monotonic()
     manifest = export(prepared, folder, lambda line: click.echo(line, err=True))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 BATCH_BYTES = 8 << 20
 """Text of one batch, about."""
@@ -61,6 +63,38 @@ class Source(Protocol):
     def roles(self) -> set[str]:
         """Roles of its spans: all of a table's, those of the first documents of files."""
         ...
+
+
+def without(batch: Batch, gone: NDArray[np.int64], why: str) -> Batch:
+    """A batch without the rows at some places, which come among what cannot be read, with that reason."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not len(gone):
+        return batch
+    kept = np.ones(len(batch.rows), dtype=bool)
+    kept[gone] = False
+    mask = pa.array(kept)
+    which = np.flatnonzero(kept).tolist()
+    return replace(
+        batch,
+        rows=[batch.rows[each] for each in which],
+        texts=batch.texts.filter(mask) if len(batch.texts) else batch.texts,
+        spans=None if batch.spans is None else batch.spans.filter(mask),
+        broken=[*batch.broken, *((batch.rows[each], why) for each in gone.tolist())],
+        values=[batch.values[each] for each in which] if batch.values else [],
+        together=[batch.together[each] for each in which] if batch.together else [],
+    )
+
+
+def readable(batch: Batch, texts: pa.Array, column: str) -> Batch:
+    """A batch without the rows that have no text; the reason is that of a record without one."""
+    import pyarrow.compute as pc
+
+    if not texts.null_count:
+        return batch
+    gone = pc.indices_nonzero(pc.is_null(texts)).to_numpy().astype("int64")
+    return without(batch, gone, f"no text in {column!r}")
 
 
 def rows_of(mean: float) -> int:

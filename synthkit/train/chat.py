@@ -7,11 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from synthkit.train import manifest
 from synthkit.train.ingest import held_out
+from synthkit.train.ledger import Ledger, ledger_schema
 from synthkit.train.mixture import epochs
-from synthkit.train.outputs import chat
-from synthkit.train.packs import SPLITS, ledger_schema
+from synthkit.train.outputs import chat, datasets, messages
+from synthkit.train.packs import SPLITS
 from synthkit.train.prepare import Prepared
+from synthkit.train.recipe import Recipe
 from synthkit.train.store import PART_ROWS, Document
 
 if TYPE_CHECKING:
@@ -23,21 +26,30 @@ if TYPE_CHECKING:
 
 
 def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Write `chat/*.jsonl` and the ledger; the manifest's entry of every source."""
+    """Write the chats and their ledger; the manifest's entry of every source."""
     recipe = prepared.recipe
     spilled: dict[str, _Spilled] = {}
     for name in prepared.sources:
         say(f"{name}: reading chats")
         spilled[name] = _Spilled(prepared, out, name)
-    seen = epochs(recipe, {name: each.tokens["train"] for name, each in spilled.items()})
-    for split, file in chat.FILES.items():
-        lines = {}
+    seen = epochs(
+        recipe, {name: each.tokens["train"] for name, each in spilled.items()}, lambda name: spilled[name].aside
+    )
+    kind = None
+    if datasets.FOLDER in recipe.keys.outputs:
+        kind = messages.common(each.path(split) for each in spilled.values() for split in SPLITS)
+    (out / manifest.FILE).unlink(missing_ok=True)  # from here on files change that it tells of
+    (out / "ledger").mkdir(exist_ok=True)
+    for name, each in spilled.items():
+        (each.folder / "ledger.parquet").replace(out / "ledger" / f"{name}.parquet")
+    lines: dict[str, dict[str, chat.Lines]] = {}
+    for split in SPLITS:
+        lines[split] = {}
         for name, each in spilled.items():
             count = each.count(split)
             taken = round(count * seen[name]) if split == "train" else count
-            lines[name] = (each.path(split), each.bounds(split), taken)
-        say(f"writing {file}")
-        chat.write(out / chat.FOLDER / file, lines, recipe.keys.seed)
+            lines[split][name] = chat.Lines(each.path(split), each.bounds(split), taken)
+    _write(recipe, out, lines, kind, say)
     found = {}
     for name, each in spilled.items():
         splits = {split: {"documents": each.count(split), "tokens": each.tokens[split]} for split in SPLITS}
@@ -49,9 +61,27 @@ def export_chat(prepared: Prepared, out: Path, say: Callable[[str], None]) -> di
             "epochs": seen[name],
             "aside": dict(sorted(each.aside.items())),
             "splits": {split: counts if counts["documents"] else None for split, counts in splits.items()},
+            **manifest.duplicates(prepared, name),
             "from": dict(prepared.sources[name].identity),
         }
     return found
+
+
+def _write(
+    recipe: Recipe, out: Path, lines: Mapping[str, Mapping[str, chat.Lines]], kind: Any, say: Callable[[str], None]
+) -> None:
+    """The outputs of a recipe of chats; `kind` is the type of all chats, where a dataset is among them."""
+    seed = recipe.keys.seed
+    if "chat" in recipe.keys.outputs:
+        for split, file in chat.FILES.items():
+            say(f"writing {file}")
+            chat.write(out / chat.FOLDER / file, lines[split], seed)
+    if kind is not None:
+        folder = out / datasets.FOLDER
+        say(f"writing {datasets.FOLDER}")
+        datasets.begin(folder)
+        written = [split for split in SPLITS if messages.write_messages(folder, split, lines[split], kind, seed)]
+        datasets.finish(folder, written)
 
 
 class _Spilled:
@@ -59,8 +89,6 @@ class _Spilled:
 
     def __init__(self, prepared: Prepared, out: Path, name: str) -> None:
         """Read the whole source."""
-        import pyarrow.parquet as pq
-
         keys = prepared.recipe.keys
         self.folder = out / "tokens" / name
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -69,13 +97,12 @@ class _Spilled:
         self._ends = {split: array("q", [0]) for split in SPLITS}
         chats = chat.measured(
             prepared.sources[name], prepared.tokenizer, keys.sequence, keys.sources[name].longer,
-            prepared.recipe.over(name), lambda row: held_out(row, keys.seed, keys.holdout),
+            prepared.recipe.over(name), lambda row: held_out(row, keys.seed, keys.holdout), prepared.benchmarks,
         )  # fmt: skip
-        (out / "ledger").mkdir(exist_ok=True)
         with (
             self.path("train").open("wb") as train,
             self.path("valid").open("wb") as valid,
-            pq.ParquetWriter(out / "ledger" / f"{name}.parquet", ledger_schema(), compression="zstd") as ledger,
+            Ledger(self.folder / "ledger.parquet", name, prepared.copies) as ledger,
         ):
             files = {"train": train, "valid": valid}
             documents: list[Document] = []
@@ -86,9 +113,9 @@ class _Spilled:
                     self.aside[document.aside] += 1
                 documents.append(document)
                 if len(documents) == PART_ROWS:
-                    ledger.write_table(_lines(documents))
+                    ledger.write(_lines(documents))
                     documents.clear()
-            ledger.write_table(_lines(documents))
+            ledger.write(_lines(documents))
 
     def _keep(self, document: Document, line: bytes, files: Mapping[str, IO[bytes]]) -> None:
         """Write a line where it waits."""

@@ -71,7 +71,7 @@ def _chats(prepared: Prepared, name: str) -> tuple[list[int], float]:
     began = time.perf_counter()
     lengths = []
     for document, _ in chat.measured(
-        prepared.sources[name], prepared.tokenizer, prepared.recipe.keys.sequence, 0, "aside", lambda row: False
+        prepared.sources[name], prepared.tokenizer, prepared.recipe.keys.sequence, 0, "aside", lambda row: False, None
     ):
         lengths.append(document.tokens)
         if len(lengths) == _SAMPLE:

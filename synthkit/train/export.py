@@ -1,14 +1,15 @@
 """Exports a recipe: tokens, then one pack plan, then every output of it, and last the manifest.
 
 Each stage leaves files that the next export takes as they are where nothing they depend on has changed: an export that
-was killed goes on, and one that is repeated reads nothing again. `manifest.json` is removed first and written last, so
-where it stands the export is whole.
+was killed goes on, and one that is repeated reads nothing again. `manifest.json` is removed before the first file
+changes that it tells of and written last: where it stands the export is whole, and one that is refused leaves it alone.
 """
 
 from __future__ import annotations
 
 import shutil
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from typing import Any
 from synthkit.core.errors import StoreError
 from synthkit.core.ids import digest
 from synthkit.store.lock import RunLock
-from synthkit.train import manifest
+from synthkit.train import copies, manifest
+from synthkit.train.distinct import without_copies
 from synthkit.train.ingest import Ingest
 from synthkit.train.mixture import amount, epochs
-from synthkit.train.outputs import documents, megatron, packed
+from synthkit.train.outputs import datasets, documents, megatron, packed
 from synthkit.train.packs import SPLITS, SourcePlan
 from synthkit.train.prepare import Prepared
 from synthkit.train.recipe import Output
@@ -43,7 +45,7 @@ class SourceResult:
 def export(prepared: Prepared, out: Path, say: Say) -> Mapping[str, Any]:
     """Write the export and return its manifest; `say` is told of each stage."""
     with _owned(out):
-        (out / manifest.FILE).unlink(missing_ok=True)
+        prepared = without_copies(prepared, out, say)
         if prepared.recipe.chat:
             from synthkit.train.chat import export_chat
 
@@ -51,13 +53,19 @@ def export(prepared: Prepared, out: Path, say: Say) -> Mapping[str, Any]:
             _clear(prepared, out)
             return manifest.write(prepared, out, chats)
         stores, engines = _read(prepared, out, say)
+        epochs(
+            prepared.recipe,
+            {name: store.train_tokens for name, store in stores.items()},
+            lambda name: _aside(stores[name]),
+        )
+        (out / manifest.FILE).unlink(missing_ok=True)  # from here on files change that it tells of
         results = _planned(prepared, out, stores, engines)
         _clear(prepared, out)
         shares = _weights(prepared, results)
         for output in prepared.recipe.keys.outputs:
             say(f"writing {output}")
-            if output == "packed":
-                _packed(prepared, out, stores, results)
+            if output in ("packed", "datasets"):
+                _rows(prepared, out, stores, results, output)
             else:
                 _indexed(prepared, out, stores, results, output)
         if "megatron" in prepared.recipe.keys.outputs:
@@ -87,6 +95,14 @@ def _read(prepared: Prepared, out: Path, say: Say) -> tuple[dict[str, TokenStore
     return stores, engines
 
 
+def _aside(store: TokenStore) -> Mapping[str, int]:
+    """Why documents of a source are in no pack, and how many."""
+    found: Counter[str] = Counter()
+    for part in store.parts():
+        found.update(part["aside"].drop_null().to_pylist())
+    return found
+
+
 def _planned(
     prepared: Prepared, out: Path, stores: Mapping[str, TokenStore], engines: Mapping[str, str]
 ) -> dict[str, SourceResult]:
@@ -95,8 +111,9 @@ def _planned(
     plans: dict[str, SourcePlan] = {}
     for name, store in stores.items():
         plans[name] = SourcePlan(out / "plan", out / "ledger", name)
-        plans[name].make(store, recipe.wanted(name), recipe.keys.sequence)
-    seen = epochs(recipe, {name: plan.splits["train"].tokens for name, plan in plans.items()})
+        plans[name].make(store, recipe.wanted(name), recipe.keys.sequence, prepared.copies)
+    there = {name: plan.splits["train"].tokens for name, plan in plans.items()}
+    seen = epochs(recipe, there, lambda name: plans[name].aside)
     return {name: SourceResult(plan, seen[name], engines[name]) for name, plan in plans.items()}
 
 
@@ -157,10 +174,14 @@ def _once(prefix: Path, what: str) -> Iterator[bool]:
         mark.write_text(what)
 
 
-def _packed(
-    prepared: Prepared, out: Path, stores: Mapping[str, TokenStore], results: Mapping[str, SourceResult]
+def _rows(
+    prepared: Prepared, out: Path, stores: Mapping[str, TokenStore], results: Mapping[str, SourceResult], output: str
 ) -> None:
+    """Packs as rows of the mixture: packed Parquet, or a dataset."""
     keys = prepared.recipe.keys
+    folder, written = out / output, []
+    if output == "datasets":
+        datasets.begin(folder)
     for split in SPLITS:
         parts = {}
         for name, result in results.items():
@@ -168,7 +189,12 @@ def _packed(
             seen = result.epochs if split == "train" else 1.0
             count = round(len(packs) * seen)
             parts[name] = packed.Part(packs, stores[name].ids(), stores[name].mask(), count)
-        packed.write(out / packed.FOLDER, out / "ledger", split, parts, keys.sequence, keys.seed)
+        if output == "packed":
+            packed.write(folder, out / "ledger", split, parts, keys.sequence, keys.seed)
+        elif datasets.write_packs(folder, out / "ledger", split, parts, keys.sequence, keys.seed):
+            written.append(split)
+    if output == "datasets":
+        datasets.finish(folder, written)
 
 
 @contextmanager
@@ -190,9 +216,11 @@ def _clear(prepared: Prepared, out: Path) -> None:
     keys = prepared.recipe.keys
     ours = {*keys.sources, *(f"{name}_{split}" for name in keys.sources for split in SPLITS)}
     ours.add("packed")  # the order of packed rows, in the ledger
-    for folder in ("tokens", "plan", "ledger", *typing.get_args(Output)):
-        wanted = folder in ("tokens", "plan", "ledger", *keys.outputs)
+    if keys.dedup is not None:
+        ours |= {copies.SKETCHES, copies.STATE.partition(".")[0]}
+    for folder in ("tokens", "plan", "ledger", copies.FOLDER, *typing.get_args(Output)):
+        wanted = folder in ("tokens", "plan", "ledger", *keys.outputs) or (folder == copies.FOLDER and keys.dedup)
         for file in (out / folder).iterdir() if (out / folder).is_dir() else ():
-            known = file.name.partition(".")[0] in ours or folder in ("packed", "chat")
+            known = file.name.partition(".")[0] in ours or folder in ("packed", "chat", "datasets")
             if not (known and wanted):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from synthkit.core.errors import SpecError
 from synthkit.core.ids import digest
 from synthkit.core.names import nearest
-from synthkit.train.batch import BATCH_BYTES, BATCH_ROWS, Batch, Cursor, rows_of
+from synthkit.train.batch import BATCH_BYTES, BATCH_ROWS, Batch, Cursor, readable, rows_of
+from synthkit.train.checks import records_have
 from synthkit.train.recipe import SourceKeys
 
 if TYPE_CHECKING:
@@ -37,15 +38,16 @@ class FileSource:
         self.together = keys.together
         self.chat = keys.messages is not None
         files = Read(path=list(keys.path)).files()
-        self.files = sorted(files.items(), key=lambda each: _rank(seed, each[0]))
+        self.files = in_order(files, seed)
         self.identity: Mapping[str, Any] = {
             "path": list(keys.path),
             "column": self.column,
             "files": len(files),
             "bytes": sum(_size(file) for file in files.values()),
-            "hash": digest([[place, _size(file)] for place, file in self.files]),
+            "hash": listed(files, seed),
         }
         self._check_first()
+        records_have(self.files, keys)
         self.stamp = digest([self.identity, [file.stat().st_mtime_ns for _, file in self.files]])
 
     def _check_first(self) -> None:
@@ -112,12 +114,13 @@ class FileSource:
                     if not rows:
                         continue
                     kept = batch.slice(begin)
-                    text = kept.column(self.column).cast(pa.large_string()).fill_null("")
+                    text = kept.column(self.column).cast(pa.large_string())
                     spans = kept.column("spans") if spanned else None
                     held = kept.column(self.together).to_pylist() if self.together else []
                     if held:
                         held = [str(row if value is None else value) for value, row in zip(held, rows, strict=True)]
-                    yield Batch(rows, text, spans, {"file": at, "record": number}, together=held)
+                    read = Batch(rows, text, spans, {"file": at, "record": number}, together=held)
+                    yield readable(read, text, self.column)
 
     def _check(self, place: str, schema: pa.Schema) -> None:
         """That a Parquet file has the columns, and text in its own."""
@@ -267,6 +270,16 @@ def _column(group: Any, name: str, at: int) -> Any:
         if group.column(number).path_in_schema == name:
             return group.column(number)
     return group.column(at)
+
+
+def in_order(files: Mapping[str, Path], seed: int) -> list[tuple[str, Path]]:
+    """Files as they are read: by a hash of their names."""
+    return sorted(files.items(), key=lambda each: _rank(seed, each[0]))
+
+
+def listed(files: Mapping[str, Path], seed: int) -> str:
+    """A hash of the names and sizes of files, in the order of reading."""
+    return digest([[place, _size(file)] for place, file in in_order(files, seed)])
 
 
 def _rank(seed: int, name: str) -> tuple[bytes, str]:

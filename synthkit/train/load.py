@@ -9,7 +9,7 @@ from synthkit.core.errors import Problem, SpecError
 from synthkit.spec.document import Site
 from synthkit.spec.wording import validate
 from synthkit.spec.yaml import read_document
-from synthkit.train.recipe import Recipe, RecipeKeys, SourceKeys
+from synthkit.train.recipe import DedupKeys, Recipe, RecipeKeys, SourceKeys
 
 _HELP = "a recipe is a mapping of tokenizer, sequence, budget, sources and the like"
 
@@ -59,16 +59,18 @@ def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
                 f"{output} files hold no loss mask, and 'loss' leaves tokens out", *_output(recipe, at),
                 help="write outputs: [packed], or learn all tokens",
             )  # fmt: skip
-    if recipe.chat and len(keys.outputs) > 1:
+    if recipe.chat and set(keys.outputs) - {"chat", "datasets"}:
         yield site.problem(
             "'chat' writes messages and the other outputs write texts", "outputs", help="make two recipes of it"
         )
     if keys.template is not None and not recipe.chat:
-        yield site.problem("only the output 'chat' has a template", "template", key=True)
+        yield site.problem("only chats have a template", "template", key=True)
     if keys.eod is not None and keys.eod in keys.special:
         yield site.problem(
             f"{keys.eod} ends documents, so none may hold it", "special", help="take it out of special, or change eod"
         )
+    if keys.dedup is not None:
+        yield from _dedup(keys.dedup, site.at("dedup"))
     train = keys.train
     if train and train.context > 1 and keys.sequence % (2 * train.context):
         yield site.problem(
@@ -76,6 +78,14 @@ def _problems(recipe: Recipe, site: Site) -> Iterator[Problem]:
             "train", "context",
             help=f"{2 * train.context} must divide it",
         )  # fmt: skip
+
+
+def _dedup(keys: DedupKeys, site: Site) -> Iterator[Problem]:
+    for key in ("threshold", "words", "chars") if keys.exact else ():
+        if key in keys.model_fields_set:
+            yield site.problem(f"exact compares bytes, and {key} is of texts that are alike", key, key=True)
+    if keys.words is not None and keys.chars is not None:
+        yield site.problem("words and chars exclude each other", "chars", key=True)
 
 
 def _output(recipe: Recipe, at: int) -> tuple[str | int, ...]:
@@ -93,8 +103,8 @@ def _source(recipe: Recipe, source: SourceKeys, site: Site, name: str) -> Iterat
     if source.table is not None and source.path:
         yield site.problem("table belongs to run, not to path", "table", key=True)
     if recipe.chat != (source.messages is not None):
-        what = "lacks the key 'messages'" if recipe.chat else "has messages, which only the output 'chat' writes"
-        hint = "messages: Column of chat messages" if recipe.chat else "write outputs: [chat]"
+        what = "lacks the key 'messages'" if recipe.chat else "has messages, which only 'chat' and 'datasets' write"
+        hint = "messages: Column of chat messages" if recipe.chat else "write outputs: [chat], or [datasets]"
         yield site.problem(f"source {name!r} {what}", key=True, help=hint)
     if source.tools is not None and source.messages is None:
         yield site.problem("tools go with messages, and there are none", "tools", key=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from synthkit.core.errors import StoreError
+from synthkit.train.chat_template import hashed
 from synthkit.train.packs import SPLITS
 from synthkit.train.prepare import Prepared
 
@@ -47,6 +48,7 @@ def packed(
             "aside": dict(sorted(result.plan.aside.items())),
             "splits": described,
             "engine": result.engine,
+            **duplicates(prepared, name),
             "from": dict(prepared.sources[name].identity),
         }
     return found
@@ -69,6 +71,7 @@ def write(prepared: Prepared, out: Path, sources: Mapping[str, Any]) -> dict[str
             "pad_token": tokenizer.pad_token,
             "special": dict(tokenizer.special),
         },
+        **({"template": {"file": keys.template, "hash": hashed(tokenizer)}} if recipe.chat else {}),
         "sequence": keys.sequence,
         "budget": keys.budget,
         "tokens_per_step": keys.tokens_per_step,
@@ -77,6 +80,7 @@ def write(prepared: Prepared, out: Path, sources: Mapping[str, Any]) -> dict[str
         "seed": keys.seed,
         "loss": dict(keys.loss),
         "decontaminated": _benchmarks(prepared),
+        "deduplicated": keys.dedup.model_dump(mode="json") if keys.dedup is not None else None,
         "sources": dict(sources),
         "outputs": list(keys.outputs),
         "train": keys.train.model_dump() if keys.train else None,
@@ -85,6 +89,12 @@ def write(prepared: Prepared, out: Path, sources: Mapping[str, Any]) -> dict[str
     unfinished.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
     unfinished.replace(out / FILE)
     return content
+
+
+def duplicates(prepared: Prepared, name: str) -> dict[str, Any]:
+    """The rows of the whole source, and how many repeat one of which source, where `dedup` looked for them."""
+    copies = prepared.copies
+    return {} if copies is None else {"rows": copies.rows[name], "duplicates": copies.counts[name]}
 
 
 def _benchmarks(prepared: Prepared) -> str | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from synthkit.core.errors import SpecError
 from synthkit.train.recipe import Recipe
 
 
-def epochs(recipe: Recipe, available: Mapping[str, int]) -> dict[str, float]:
-    """How often each source's documents are seen; SpecError where that is more than its `repeat`."""
+def epochs(recipe: Recipe, available: Mapping[str, int], aside: Callable[[str], Mapping[str, int]]) -> dict[str, float]:
+    """How often each source's documents are seen; SpecError where that is more than its `repeat`.
+
+    `aside` tells of a source without tokens why its documents are in no pack.
+    """
     found: dict[str, float] = {}
     problems = []
     for name, keys in recipe.keys.sources.items():
@@ -18,7 +21,7 @@ def epochs(recipe: Recipe, available: Mapping[str, int]) -> dict[str, float]:
             problems.append(
                 recipe.site.problem(
                     f"source {name!r} has no tokens to train on", "sources", name, key=True,
-                    help="the export's ledger says why each document is set aside",
+                    help="; ".join(f"{count:,} {why}" for why, count in sorted(aside(name).items())) or "it is empty",
                 )
             )  # fmt: skip
             continue

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from synthkit.train.copies import Copies
+from synthkit.train.ledger import Ledger, ledger_schema
 from synthkit.train.pack import pack
 from synthkit.train.store import TokenStore
 
@@ -66,22 +68,17 @@ class SourcePlan:
         self.splits = {split: Split() for split in SPLITS}
         self.aside: dict[str, int] = {}
 
-    def make(self, store: TokenStore, wanted: int, sequence: int) -> None:
-        """Pack the documents of the store up to `wanted` tokens to train on."""
-        import pyarrow.parquet as pq
-
+    def make(self, store: TokenStore, wanted: int, sequence: int, copies: Copies | None) -> None:
+        """Pack the documents of the store up to `wanted` tokens to train on; `copies` go into the ledger."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.ledger.parent.mkdir(parents=True, exist_ok=True)
         files = {(split, name): self._file(split, name).open("wb") for split in SPLITS for name in _FILES}
-        unfinished = self.ledger.with_suffix(".part")
         try:
-            with pq.ParquetWriter(unfinished, ledger_schema(), compression="zstd") as writer:
+            with Ledger(self.ledger, self.name, copies) as ledger:
                 for window, start in _windows(store, wanted):
-                    writer.write_table(self._window(window, start, sequence, files))
+                    ledger.write(self._window(window, start, sequence, files))
         finally:
             for file in files.values():
                 file.close()
-        unfinished.replace(self.ledger)
 
     def _window(self, window: pa.Table, start: int, sequence: int, files: Mapping[Any, IO[bytes]]) -> pa.Table:
         """Pack one window; the ledger's lines of it."""
@@ -135,23 +132,6 @@ class SourcePlan:
 
         file = self._file(split, name)
         return np.asarray(np.memmap(file, dtype=kind, mode="r")) if file.stat().st_size else np.empty(0, dtype=kind)
-
-
-def ledger_schema() -> pa.Schema:
-    """A line a document: what it is, and its pack and place there, or why it has none."""
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            pa.field("row", pa.string()),
-            pa.field("piece", pa.int32()),
-            pa.field("tokens", pa.int32()),
-            pa.field("valid", pa.bool_()),
-            pa.field("aside", pa.string()),
-            pa.field("pack", pa.int64()),
-            pa.field("at", pa.int32()),
-        ]
-    )
 
 
 def _windows(store: TokenStore, wanted: int) -> Iterator[tuple[pa.Table, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -17,20 +17,14 @@ from synthkit.core.ids import digest
 from synthkit.core.registry import open_store
 from synthkit.train import manifest
 from synthkit.train import tokenizer as tokenizers
+from synthkit.train.chat_template import hashed, with_template
 from synthkit.train.load import load_recipe
 from synthkit.train.mixture import amount
+from synthkit.train.preflight_files import Finding, files
 from synthkit.train.recipe import Recipe, TrainKeys
 from synthkit.train.tokenizer import TrainTokenizer
 
 _CHAT_END = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
-
-
-class Finding(NamedTuple):
-    """One thing that was found."""
-
-    serious: bool
-    message: str
-    help: str = ""
 
 
 def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
@@ -51,11 +45,8 @@ def preflight(path: Path, out: Path | None, gpus: int | None) -> list[Finding]:
         found.append(Finding(True, str(error), f"synthkit export {path}"))
     else:
         found += [*_same(recipe, described, path, tokenizer), *_counts(recipe, described), *_overlap(recipe, described)]
-        found += _pinned(recipe, described)
-        if "megatron" in described["outputs"]:
-            found += [*_files(folder, described), *_blend(folder, described)]
-        if "chat" in described["outputs"]:
-            found += _chats(folder)
+        found += [*_pinned(recipe, described), *_duplicates(recipe, described)]
+        found += files(folder, described)
     return sorted(found, key=lambda each: not each.serious)
 
 
@@ -141,6 +132,14 @@ def _same(recipe: Recipe, described: Mapping[str, Any], path: Path, now: TrainTo
         return
     if theirs["hash"] != now.hash or theirs["eod"] != now.eod or theirs["pad"] != now.pad:
         yield Finding(True, f"the export was encoded with another tokenizer than {now.name} is now", again)
+    if recipe.chat:
+        try:
+            template = hashed(with_template(now, recipe.keys.template))
+        except SpecError as error:
+            yield Finding(True, error.problems[0].message)
+            return
+        if described.get("template", {}).get("hash") != template:
+            yield Finding(True, "chats were measured with another chat template than the trainer takes now", again)
 
 
 def _pinned(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
@@ -173,7 +172,8 @@ def _counts(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
         train = each["splits"].get("train")
         if train and iterations and batch and "packs" in train:
             seen = iterations * batch * each["weight"] / train["packs"]
-            if seen > each["repeat"] * 1.01 + 1 / train["packs"]:
+            # the last step is whole, and a source is rounded to whole packs; recipes/nemo allows the same
+            if seen > each["repeat"] + (batch * each["weight"] + 1) / train["packs"]:
                 yield Finding(
                     True, f"{name}: {iterations:,} iterations see its {train['packs']:,} packs {seen:.3g} times, and "
                     f"repeat allows {each['repeat']:g}", "fewer iterations, a smaller share, or more rows",
@@ -202,64 +202,19 @@ def _overlap(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(True, "the benchmarks have changed since the export looked for them", "export again")
 
 
-def _files(folder: Path, described: Mapping[str, Any]) -> Iterator[Finding]:
-    """That every pair of files is there, whole, and of sequences of the right length."""
-    from synthkit.train.indexed import read_index
-
-    for each in described["sources"].values():
-        for split in each["splits"].values():
-            if split is None:
-                continue
-            prefix = folder / split["prefix"]
-            try:
-                lengths, _ = read_index(prefix)
-                size = prefix.with_name(prefix.name + ".bin").stat().st_size
-            except (OSError, ValueError) as error:
-                yield Finding(True, f"{prefix}: {error}")
-                continue
-            sequence = described["sequence"]
-            if len(lengths) != split["packs"] or (lengths != sequence).any():
-                yield Finding(True, f"{prefix}.idx does not hold {split['packs']:,} sequences of {sequence:,} tokens")
-            if size != 4 * split["packs"] * sequence:
-                yield Finding(True, f"{prefix}.bin holds {size:,} bytes, not {4 * split['packs'] * sequence:,}")
-
-
-def _blend(folder: Path, described: Mapping[str, Any]) -> Iterator[Finding]:
-    """That each prefix of the blend has its weight, and the one that the manifest says."""
-    file = folder / "megatron" / "blend.json"
-    try:
-        content = orjson.loads(file.read_bytes())
-        prefixes, weights = content["train"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        yield Finding(True, f"{file} is no blend: {error}", "export again")
+def _duplicates(recipe: Recipe, described: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether copies were looked for, and sources that are mostly copies."""
+    if recipe.keys.dedup is None:
+        if len(recipe.keys.sources) > 1:
+            yield Finding(False, "documents that repeat another source's were not looked for", "dedup: {}")
         return
-    if len(prefixes) != len(weights):
-        yield Finding(True, f"{file} has {len(prefixes)} prefixes and {len(weights)} weights")
-        return
-    wanted = {
-        each["splits"]["train"]["prefix"]: each["weight"]
-        for each in described["sources"].values()
-        if each["splits"]["train"]
-    }
-    for prefix, weight in dict(zip(prefixes, weights, strict=True)).items():
-        known = wanted.pop(prefix, None)
-        if known is None:
-            yield Finding(True, f"{file} names {prefix}, which is not in the manifest")
-        elif abs(known - weight) > 1e-6:
-            yield Finding(True, f"{file} gives {prefix} the weight {weight:.6g}, and its share makes {known:.6g}")
-    for prefix in wanted:
-        yield Finding(True, f"{file} leaves {prefix} out")
-
-
-def _chats(folder: Path) -> Iterator[Finding]:
-    from synthkit.train.outputs.chat import FILES, FOLDER
-
-    for split, name in FILES.items():
-        file = folder / FOLDER / name
-        if not file.is_file():
-            yield Finding(True, f"there is no {file}")
-        elif not file.stat().st_size:
-            yield Finding(split == "train", f"{file} is empty")
+    for name, each in described["sources"].items():
+        counts = each.get("duplicates", {})
+        copies, rows = sum(counts.values()), each.get("rows", 0)
+        if 2 * copies > rows:
+            of = ", ".join(f"{count:,} of {other}" for other, count in counts.items())
+            told = f"{name}: {copies:,} of {rows:,} rows are copies ({of})"
+            yield Finding(False, told, "the source listed first keeps its documents")
 
 
 def summary(recipe: Path, out: Path | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from synthkit.core.errors import Problem, SpecError
 from synthkit.core.ids import digest
 from synthkit.train import tokenizer as tokenizers
 from synthkit.train.batch import Source
+from synthkit.train.chat_template import with_template
 from synthkit.train.load import load_recipe
 from synthkit.train.recipe import Recipe
 from synthkit.train.sources import open_sources
@@ -17,6 +18,7 @@ from synthkit.train.tokenizer import TrainTokenizer
 
 if TYPE_CHECKING:
     from synthkit.actions.benchmarks import Benchmarks
+    from synthkit.train.copies import Copies
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Prepared:
     tokenizer: TrainTokenizer
     sources: dict[str, Source]
     benchmarks: Benchmarks | None
+    copies: Copies | None = None
+    """What `dedup` has decided; the sources then leave these rows out."""
 
     @property
     def hash(self) -> str:
@@ -50,8 +54,7 @@ def prepare(path: Path) -> Prepared:
         from synthkit.train.outputs.chat import template
 
         try:
-            if keys.template is not None:
-                tokenizer = replace(tokenizer, config={**tokenizer.config, "chat_template": _text(keys.template)})
+            tokenizer = with_template(tokenizer, keys.template)
             template(tokenizer)
         except SpecError as error:
             problems.append(_at(recipe, error, "tokenizer" if keys.template is None else "template"))
@@ -69,15 +72,6 @@ def prepare(path: Path) -> Prepared:
     if problems or tokenizer is None:
         raise SpecError(problems)
     return Prepared(recipe, tokenizer, sources, found)
-
-
-def _text(template: str) -> str:
-    """The template in a file."""
-    try:
-        return Path(template).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SpecError(f"template {template!r} cannot be read: {reason}") from error
 
 
 def _at(recipe: Recipe, error: SpecError, *path: str) -> Problem:

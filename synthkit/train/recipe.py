@@ -19,7 +19,7 @@ from synthkit.spec.document import Document, Site
 from synthkit.spec.model import FILE_NAME, Keys, Name
 
 Over = Literal["aside", "split", "next"]
-Output = Literal["megatron", "packed", "documents", "chat"]
+Output = Literal["megatron", "packed", "documents", "chat", "datasets"]
 Weight = Annotated[int, Field(ge=0, le=1)]
 
 
@@ -43,7 +43,7 @@ class SourceKeys(Keys):
     text: str = "text"
     """Column of the document's text. Role spans are taken from a column `spans` beside it, where there is one."""
     messages: str | None = None
-    """Column of chat messages instead of a text; for the output `chat`."""
+    """Column of chat messages instead of a text; for the outputs `chat` and `datasets`."""
     tools: str | None = None
     """Column of the tools that go with the messages."""
     together: str | None = None
@@ -72,6 +72,23 @@ class DecontaminateKeys(Keys):
     """Least Jaccard at which a whole text is a near copy."""
     common: Annotated[int, Field(ge=1)] = 10
     """Runs that stand in more benchmark rows than this are a form, not a leak."""
+
+
+class DedupKeys(Keys):
+    """Documents that say what another one says are left out, across all sources; the verb `dedup` compares like this.
+
+    The one that stays is that of the source listed first, and within a source the one of the smallest id, or first
+    place in its files. Whole sources are compared, whatever the budget takes of them.
+    """
+
+    exact: bool = False
+    """Only texts that are the same to the byte."""
+    threshold: Annotated[Share, Field(gt=0)] = 0.8
+    """Least Jaccard of two texts that are alike; 100% is the same shingles."""
+    words: Annotated[int, Field(ge=1, le=50)] | None = None
+    """Length of a shingle in words (a Chinese character is one); 5 where neither is given."""
+    chars: Annotated[int, Field(ge=1, le=200)] | None = None
+    """Length of a shingle in characters instead."""
 
 
 class TrainKeys(Keys):
@@ -105,7 +122,7 @@ class RecipeKeys(Keys):
     special: Texts = ()
     """Special tokens that a document's text may hold as tokens; all others are encoded as ordinary text."""
     template: str | None = None
-    """File of the chat template that the trainer takes, by which the output `chat` is measured; the tokenizer's own if
+    """File of the chat template that the trainer takes, by which chats are measured; the tokenizer's own if
     left out."""
     sequence: Annotated[Tokens, Field(ge=2)]
     """Tokens of a training sequence, `32Ki`."""
@@ -127,11 +144,13 @@ class RecipeKeys(Keys):
     """By role, 1 where its tokens are learned and 0 where they are only read; `all` is for every other token."""
     decontaminate: DecontaminateKeys | None = None
     """Benchmarks that no document may repeat."""
+    dedup: DedupKeys | None = None
+    """Documents that repeat another one, of whichever source, are left out; `{}` takes the defaults."""
     outputs: Annotated[tuple[Output, ...], BeforeValidator(_as_list, json_schema_input_type=Output | list[Output])] = (
         Field(default=("megatron",), min_length=1)
     )
     """What is written: `megatron` packs in .bin/.idx, `packed` Parquet with loss masks, `documents` in .bin/.idx,
-    `chat` as JSON lines."""
+    `chat` as JSON lines, `datasets` of packs or messages for Hugging Face's `load_from_disk`."""
     train: TrainKeys | None = None
     """How it will be trained."""
 
@@ -158,7 +177,8 @@ class Recipe:
     @property
     def chat(self) -> bool:
         """Whether its sources are messages."""
-        return "chat" in self.keys.outputs
+        messages = any(source.messages is not None for source in self.keys.sources.values())
+        return "chat" in self.keys.outputs or (set(self.keys.outputs) == {"datasets"} and messages)
 
     def over(self, source: str) -> Over:
         """What happens to that source's documents that are longer than the sequence."""
@@ -182,4 +202,5 @@ class Recipe:
 
     def definition(self) -> Mapping[str, Any]:
         """Its content as plain values, for its hash."""
-        return {**self.keys.model_dump(mode="json"), "name": self.name}
+        order = {} if self.keys.dedup is None else {"order": list(self.keys.sources)}  # decides which copy stays
+        return {**self.keys.model_dump(mode="json"), "name": self.name, **order}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from synthkit.core.errors import Problem, SpecError, StoreError
 from synthkit.core.names import nearest
 from synthkit.train.batch import Missing, Source
+from synthkit.train.checks import spoken
 from synthkit.train.file_source import FileSource
 from synthkit.train.recipe import Recipe
 from synthkit.train.table_source import TableSource
@@ -35,9 +36,7 @@ def open_sources(recipe: Recipe) -> dict[str, Source]:
 
 def _roles(sources: Mapping[str, Source], recipe: Recipe) -> Iterator[Problem]:
     """Roles of `loss` that no document has; a misspelt one would leave everything as it is."""
-    known: set[str] = set()
-    for source in sources.values():
-        known |= source.roles()
+    known = spoken(sources, recipe.keys.loss.keys() - {"all"})
     for role in recipe.keys.loss:
         if role != "all" and role not in known:
             hint = nearest(role, sorted(known), "roles of the sources")

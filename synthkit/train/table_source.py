@@ -10,7 +10,7 @@ from synthkit.core.errors import StoreError
 from synthkit.core.ids import digest
 from synthkit.core.names import nearest
 from synthkit.core.registry import open_store
-from synthkit.train.batch import BATCH_ROWS, Batch, Cursor, Missing, rows_of
+from synthkit.train.batch import BATCH_ROWS, Batch, Cursor, Missing, readable, rows_of
 from synthkit.train.recipe import SourceKeys
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ class TableSource:
                 none = pa.array([], pa.large_string())
                 yield Batch(rows, none, None, {"row": at}, values=self._values(table), together=together)
                 continue
-            text = table.column(self.column).cast(pa.large_string()).combine_chunks().fill_null("")
+            text = table.column(self.column).cast(pa.large_string()).combine_chunks()
             spans = table.column("spans").combine_chunks() if "spans" in names else None
-            yield Batch(rows, text, spans, {"row": at}, together=together)
+            yield readable(Batch(rows, text, spans, {"row": at}, together=together), text, self.column)
 
     def _has_spans(self) -> bool:
         """Whether there is a column of role spans, as `render` makes it."""

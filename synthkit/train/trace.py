@@ -1,8 +1,8 @@
 """Where a sample came from: from a pack, a place in one, or a row, to the source row, its run, spec and Lance version.
 
 Reads the export's ledger alone, and then the row itself where its run or file is still there. What a trainer names is
-the number of a sequence in a .bin/.idx pair (`plans_train:17`), of a row of packed Parquet (`train:17`), or a token's
-place within one (`plans_train:17:1234`).
+the number of a sequence in a .bin/.idx pair (`plans_train:17`), of a row of packed Parquet or of a dataset of packs
+(`train:17`), or a token's place within one (`plans_train:17:1234`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class Trace:
     """Of its first token within the pack."""
     origin: Mapping[str, Any]
     """The manifest's `from`: run, table, tag, Lance version, spec hash; or files."""
+    seed: int = 0
+    """By which files are in order."""
+    copy: tuple[str, str, float] | None = None
+    """Of a duplicate: the row that stayed, its source, and how alike the two are."""
 
 
 def trace(out: Path, document: str) -> list[Trace]:
@@ -50,11 +54,11 @@ def trace(out: Path, document: str) -> list[Trace]:
     head, *numbers = document.split(":")
     sources: Mapping[str, Any] = described["sources"]
     source, _, split = head.rpartition("_")
-    packed = "chat" not in described["outputs"]
+    packed = _packed(described)
     places = packed and all(each.isdecimal() for each in numbers) and 1 <= len(numbers) <= 2
     if places and source in sources and split in SPLITS:
         return _in_pack(out, described, source, split, *map(int, numbers))
-    if places and head in SPLITS and "packed" in described["outputs"]:
+    if places and head in SPLITS and {"packed", "datasets"} & set(described["outputs"]):
         return _in_packed(out, described, head, *map(int, numbers))
     if head in sources and len(numbers) == 1 and numbers[0].isdecimal():
         found = _lines(out, described, head, number=int(numbers[0]))
@@ -66,7 +70,7 @@ def _some(found: list[Trace], document: str, described: Mapping[str, Any]) -> li
     if found:
         return found
     like = f"documents are named like {next(iter(described['sources']))}:0"
-    if "chat" in described["outputs"]:
+    if not _packed(described):
         raise StoreError(f"no document is called {document!r}; {like}, or by the id in the line of a chat")
     names = [
         f"{name}_{split}:0" for name, each in described["sources"].items() for split in SPLITS if each["splits"][split]
@@ -75,10 +79,15 @@ def _some(found: list[Trace], document: str, described: Mapping[str, Any]) -> li
     raise StoreError(f"no document is called {document!r}; {hint}, {like}")
 
 
+def _packed(described: Mapping[str, Any]) -> bool:
+    """Whether it is an export of packs, and not of chats."""
+    return all("packs" in each for each in described["sources"].values())
+
+
 def _ledger(out: Path, source: str) -> pl.LazyFrame:
     import polars as pl
 
-    return pl.scan_parquet(out / "ledger" / f"{source}.parquet").with_row_index("number")
+    return pl.scan_parquet(out / "ledger" / f"{source}.parquet", glob=False).with_row_index("number")
 
 
 def _lines(
@@ -97,9 +106,11 @@ def _lines(
 
 def _traces(frame: pl.LazyFrame, described: Mapping[str, Any], source: str) -> Iterator[Trace]:
     for line in frame.collect().iter_rows(named=True):
+        copied = line.get("dup_of") is not None
         yield Trace(
             source, line["number"], line["row"], line["piece"], line["tokens"], "valid" if line["valid"] else "train",
-            line["aside"], line["pack"], line["at"], described["sources"][source]["from"],
+            line["aside"], line["pack"], line["at"], described["sources"][source]["from"], described["seed"],
+            (line["dup_of"], line["dup_source"], line["similarity"]) if copied else None,
         )  # fmt: skip
 
 
@@ -128,14 +139,17 @@ def _in_packed(out: Path, described: Mapping[str, Any], split: str, row: int, at
     """The documents of a row of packed Parquet."""
     import polars as pl
 
-    order = pl.scan_parquet(out / "ledger" / f"packed.{split}.parquet").slice(row, 1).collect()
+    order = pl.scan_parquet(out / "ledger" / f"packed.{split}.parquet", glob=False).slice(row, 1).collect()
     if not order.height:
         raise StoreError(f"there is no {split}:{row}: packed Parquet of {split} has fewer rows")
     return _in_pack(out, described, order["source"][0], split, order["pack"][0], at)
 
 
 def row_of(found: Trace) -> dict[str, Any] | None:
-    """The source's own row, as the export read it; None where it is there no more."""
+    """The source's own row, as the export read it; None where it is there no more.
+
+    Of files this is their row of today, where all have the names and sizes that they had.
+    """
     from synthkit.core.registry import open_store
 
     origin = found.origin
@@ -148,19 +162,25 @@ def row_of(found: Trace) -> dict[str, Any] | None:
                 return None
             rows = store.published(origin["table"], origin["tag"]).filter(pl.col("_id") == found.row).collect()
             return rows.to_dicts()[0] if rows.height else None
-        return _record(origin, found.row)
+        return _record(found)
     except (StoreError, SpecError):
         return None
 
 
-def _record(origin: Mapping[str, Any], row: str) -> dict[str, Any] | None:
+def _record(found: Trace) -> dict[str, Any] | None:
+    """A record of files that have the names and sizes they had."""
     from synthkit.actions.read import Read
     from synthkit.actions.records import Unreadable, records
+    from synthkit.train.file_source import listed
 
-    for place, file in Read(path=list(origin["path"])).files().items():
-        if row.startswith(place):
+    origin = found.origin
+    files = Read(path=list(origin["path"])).files()
+    if listed(files, found.seed) != origin["hash"]:
+        return None
+    for place, file in files.items():
+        if found.row.startswith(place):
             for record in records(file, place, frozenset({origin["column"], "spans"})):
-                if record.place == row:
+                if record.place == found.row:
                     return None if isinstance(record.fields, Unreadable) else dict(record.fields)
     return None
 
@@ -171,6 +191,8 @@ def text(found: Trace, row: Mapping[str, Any] | None, *, shown: bool = True) -> 
     place = found.split
     if found.aside:
         place = f"aside: {found.aside}"
+        if found.copy is not None:
+            place += f" of {found.copy[0]} in {found.copy[1]}, {found.copy[2]:.1%} alike"
     elif found.pack is not None:
         place = f"{found.split}, pack {found.pack}, tokens from {found.at:,}"
     lines = [
@@ -191,6 +213,8 @@ def text(found: Trace, row: Mapping[str, Any] | None, *, shown: bool = True) -> 
         return "\n".join(lines)
     if row is None:
         return "\n".join([*lines, "the row is there no more as the export read it"])
+    if "path" in origin:
+        lines.append("           as they are now, with the names and sizes that the export read")
     return "\n".join([*lines, "", *(f"{name}: {_short(str(value))}" for name, value in row.items())])
 
 

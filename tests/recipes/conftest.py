@@ -25,7 +25,7 @@ holdout: 5%
 sources:
   world:  {path: "shipped:documents/[d-z]*.jsonl", share: 70%, repeat: 30, over: split}
   cities: {path: "shipped:documents/c*.jsonl", share: 30%, repeat: 30, over: split}
-outputs: [megatron]
+outputs: [megatron, packed]
 train: {tensor: 4, pipeline: 2, context: 4, expert: 4}
 """
 
@@ -85,6 +85,6 @@ def planned(exported: Path, chats: Path, checkpoint: Path, tmp_path: Path) -> Pl
         fitting = [f"base={NANO}", f"checkpoint={checkpoint}", f"output={tmp_path / 'train'}"]
         fitting += ["launch.nodes=4", "schedule.warmup=2", *(["global_batch=4"] if stage == "sft" else [])]
         made = settings.load(STAGES / f"{stage}.yaml", [*fitting, *sets])
-        return plan.make(made, corpus.read(chats if stage == "sft" else exported, made.stage), library)
+        return plan.make(made, corpus.read(chats if stage == "sft" else exported, made.stage, made.documents), library)
 
     return make

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from recipes.nemo import bridge
+from recipes.nemo import apart, bridge
 from tests.recipes.conftest import ROOT, Planned
 
 WHEELS = Path(os.environ.get("SYNTHKIT_WHEELS", ROOT / ".venv-recipes" / "wheels"))
@@ -26,7 +26,15 @@ pytestmark = pytest.mark.skipif(
     reason="the wheels of 0.6.2 are not there: `make test-recipes`",
 )
 
-FILES = ("config.py", "data/base.py", "gpt_provider.py", "gpt_dataset.py", "gpt_sft.py", "sft_processing.py")
+FILES = (
+    "config.py",
+    "data/base.py",
+    "gpt_provider.py",
+    "gpt_dataset.py",
+    "gpt_sft.py",
+    "sft_processing.py",
+    "packing/config.py",
+)
 """Endings of the files with the dataclasses that are looked at and their bases."""
 
 SECTIONS = {
@@ -120,6 +128,20 @@ def test_the_recipes_are_there(stage: str) -> None:
     with zipfile.ZipFile(next(WHEELS.glob(BRIDGE))) as wheel:
         tree = ast.parse(wheel.read(module.replace(".", "/") + ".py"))
     assert function in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
+def test_what_the_dataset_of_documents_apart_is_made_of(planned: Planned) -> None:
+    plan = planned("stage1", "documents=apart", "parallel.context=1")
+    assert "dataset" not in bridge.values(plan, "0.6")
+    given = apart.dataset(plan)
+    for name, fields in (
+        ("GPTSFTDatasetConfig", {key: each for key, each in given.items() if key != "offline_packing_specs"}),
+        ("PackedSequenceSpecs", given["offline_packing_specs"]),
+    ):
+        known = annotations(name)
+        for key, value in fields.items():
+            assert key in known, (key, sorted(known))
+            assert isinstance(value, dict) or fits(value, known[key]), (key, value, known[key])
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 
-from recipes.nemo import bridge, corpus, plan, settings
+from recipes.nemo import apart, bridge, corpus, plan, settings
 from recipes.nemo.errors import LaunchError
 from tests.recipes.conftest import STAGES, Planned
 
@@ -37,6 +38,39 @@ def test_what_would_waste_the_clusters_time_is_refused(planned: Planned, sets: l
     with pytest.raises(LaunchError) as error:
         planned("stage1", *sets)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("sets", "library", "said"),
+    [
+        ([], "bridge", "documents apart and 4 context ranks"),
+        (["parallel.context=1"], "nemo", "NeMo 2 reads no packed Parquet"),
+    ],
+)
+def test_documents_apart_where_they_cannot_be(
+    planned: Planned, checkpoint: Path, sets: list[str], library: plan.Library, said: str
+) -> None:
+    with pytest.raises(LaunchError) as error:
+        planned("stage1", "documents=apart", *sets, library=library)
+    assert said in str(error.value)
+
+
+def test_documents_apart(planned: Planned, exported: Path, tmp_path: Path) -> None:
+    made = planned("stage1", "documents=apart", "parallel.context=1")
+    assert made.apart and made.validated and made.train is None
+    given = apart.dataset(made)
+    specs = given["offline_packing_specs"]
+    for split, spec in (("train", specs["packed_train_data_path"]), ("valid", specs["packed_val_data_path"])):
+        assert Path(spec).parent == (exported / "packed").resolve() and Path(spec).name == f"{split}-*.idx.parquet"
+        rows = sum(pq.read_metadata(file).num_rows for file in Path(spec).parent.glob(Path(spec).name))
+        assert rows >= (made.iterations - 1) * made.global_batch if split == "train" else rows > 0
+    with pytest.raises(LaunchError, match=r"Bridge 0\.3 reads no packed Parquet"):
+        bridge.values(made, "0.3")
+    copy = tmp_path / "copy"
+    shutil.copytree(exported, copy)
+    shutil.rmtree(copy / "packed")
+    with pytest.raises(LaunchError, match="holds no packed Parquet"):
+        corpus.read(copy, "pretrain", "apart")
 
 
 def test_a_sound_plan(planned: Planned) -> None:
@@ -75,7 +109,7 @@ def test_the_missions_iterations(
 class _Unread(corpus.Corpus):
     """A corpus of the mission's size, of which only the manifest is there."""
 
-    def short(self, samples: int) -> list[str]:  # type: ignore[override]
+    def short(self, iterations: int, batch: int) -> list[str]:  # type: ignore[override]
         return []
 
 

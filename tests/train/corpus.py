@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthkit.core.resources import shipped
+from synthkit.train.export import export
+from synthkit.train.prepare import prepare
 
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -70,3 +75,39 @@ def recipe(path: Path, tokenizer: Path, sources: str, **keys: object) -> Path:
     head = "".join(f"{name}: {value}\n" for name, value in given.items())
     path.write_text(f"tokenizer: {tokenizer}\n{head}sources:\n{sources}\n")
     return path
+
+
+def exported(path: Path, out: Path, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """The manifest of a recipe that is exported in this process."""
+    return dict(export(prepare(path), out, say))
+
+
+def documents(out: Path, name: str, split: str = "train") -> list[list[int]]:
+    """The documents of a source's packs, by the end that each has; padding left out."""
+    manifest = orjson.loads((out / "manifest.json").read_bytes())
+    tokenizer = manifest["tokenizer"]
+    found: list[list[int]] = []
+    for pack in sequences(out / "megatron" / f"{name}_{split}"):
+        assert len(pack) == manifest["sequence"]
+        ends = np.flatnonzero(pack == tokenizer["eod"]) + 1
+        start = 0
+        for end in ends.tolist():
+            found.append(pack[start:end].tolist())
+            start = end
+        assert (pack[start:] == tokenizer["pad"]).all()
+    return found
+
+
+def ledger(out: Path, name: str) -> list[dict[str, Any]]:
+    """A source's ledger."""
+    lines: list[dict[str, Any]] = pq.read_table(out / "ledger" / f"{name}.parquet").to_pylist()
+    return lines
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Every file of an export but its lock and the sketches, which Lance names anew each time."""
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != ".lock" and "sketches" not in path.relative_to(out).parts
+    }

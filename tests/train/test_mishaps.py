@@ -116,6 +116,25 @@ def test_preflight_of_an_index_that_is_cut_off(base: Path) -> None:
     assert found.code == 1 and "a_train.idx is cut off" in found.out, found.text
 
 
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("packed/train-00000.idx.parquet", "out/packed holds 0 rows of train, not"),
+        ("ledger/packed.train.parquet", "out/packed: [Errno 2]"),
+        ("datasets/train/data-00000-of-00001.arrow", "out/datasets/train lacks data-00000-of-00001.arrow"),
+        ("datasets/dataset_dict.json", "out/datasets is no dataset"),
+        ("datasets/validation/state.json", "out/datasets is no dataset"),
+    ],
+)
+def test_preflight_of_rows_that_are_gone(base: Path, broken: str, told: str) -> None:
+    file = _recipe(base, outputs="[packed, datasets]", holdout="30%")
+    _exported(file)
+    assert call("preflight", str(file), "--out", "out").code == 0
+    Path("out", broken).unlink()
+    found = call("preflight", str(file), "--out", "out")
+    assert found.code == 1 and told in found.out, found.text
+
+
 def test_preflight_of_a_checkpoint_whose_configuration_is_broken(base: Path) -> None:
     file = _recipe(base, train="{checkpoint: weights}")
     _exported(file)
@@ -192,7 +211,7 @@ def test_chats_are_measured_by_the_template_that_the_trainer_takes(base: Path) -
     found = call("export", str(_recipe(base, source, outputs="[chat]", template="none.jinja")), "--out", "out")
     assert found.code == 2 and "r.yaml:5:11: template 'none.jinja' cannot be read: No such file" in found.err
     found = call("export", str(_recipe(base, template="long.jinja")), "--out", "out")
-    assert found.code == 2 and "only the output 'chat' has a template" in found.err
+    assert found.code == 2 and "only chats have a template" in found.err
 
 
 def test_a_sequence_of_an_odd_length_needs_no_context_ranks(base: Path) -> None:

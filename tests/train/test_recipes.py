@@ -22,7 +22,7 @@ FILES = sorted(BAD.glob("*.yaml"))
 MISSING = sorted((BAD / "missing").glob("*.yaml"))
 NOT_STRUCTURAL = frozenset(
     {
-        "chat_and_packs", "chat_split", "context_divides", "eod_as_special", "longer", "mask_by_default",
+        "chat_and_packs", "chat_split", "context_divides", "dedup_exact", "eod_as_special", "longer", "mask_by_default",
         "mask_in_megatron", "messages_without_chat", "no_share", "no_table", "nothing_learned", "shares",
         "small_budget", "step", "too_much", "twice", "two_origins",
     }

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from synthkit.core.errors import SpecError
 from synthkit.train.batch import Source
+from synthkit.train.chat_template import written
+from synthkit.train.said import said
 from synthkit.train.store import Document
 from synthkit.train.tokenizer import TrainTokenizer
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from jinja2.nodes import Node
     from jinja2.parser import Parser
     from numpy.typing import NDArray
+
+    from synthkit.actions.benchmarks import Benchmarks
 
 FOLDER = "chat"
 FILES = {"train": "training.jsonl", "valid": "validation.jsonl"}
@@ -41,12 +46,11 @@ def template(tokenizer: TrainTokenizer) -> Render:
     from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    text = tokenizer.config.get("chat_template")
-    if isinstance(text, list):
-        text = {each.get("name"): each.get("template") for each in text}.get("default")
-    if not isinstance(text, str):
+    text = written(tokenizer)
+    if text is None:
         raise SpecError(
-            f"tokenizer {tokenizer.name!r} has no chat_template in its tokenizer_config.json; name one by template:"
+            f"tokenizer {tokenizer.name!r} has no chat_template.jinja and no chat_template in its "
+            "tokenizer_config.json; name one by template:"
         )
 
     def refuse(message: str) -> str:
@@ -82,7 +86,13 @@ def template(tokenizer: TrainTokenizer) -> Render:
 
 
 def measured(
-    source: Source, tokenizer: TrainTokenizer, sequence: int, longer: int, over: str, valid: Callable[[str], bool]
+    source: Source,
+    tokenizer: TrainTokenizer,
+    sequence: int,
+    longer: int,
+    over: str,
+    valid: Callable[[str], bool],
+    benchmarks: Benchmarks | None,
 ) -> Iterator[tuple[Document, bytes]]:
     """Each chat with its length in tokens and its line; the line is empty where the chat is set aside."""
     render = template(tokenizer)
@@ -103,6 +113,9 @@ def measured(
                 reason = f"not longer than {longer:,} tokens"
             elif tokens > sequence:
                 reason = "for the next stage" if over == "next" else f"longer than {sequence:,} tokens"
+            elif benchmarks is not None:
+                found = next(filter(None, map(benchmarks.match, said(chat["messages"]))), None)
+                reason = None if found is None else f"in benchmark {found.item.file}"
             line = orjson.dumps({**chat, "id": row, "source": source.name}) + b"\n" if reason is None else b""
             yield Document(row, 0, tokens, valid(held_by), reason), line
 
@@ -119,30 +132,46 @@ def _chat(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"messages": messages, **({"tools": tools} if tools else {})}
 
 
-def write(path: Path, lines: Mapping[str, tuple[Path, NDArray[np.int64], int]], seed: int) -> int:
-    """One split: by source, the file of its lines, where each begins (and the end), and how many are taken in all."""
+class Lines(NamedTuple):
+    """One source's lines of one split, as they wait."""
+
+    path: Path
+    bounds: NDArray[np.int64]
+    """Where each line begins, and the end."""
+    taken: int
+    """How many are taken in all, epochs counted."""
+
+    @property
+    def mean(self) -> float:
+        """Bytes of a line."""
+        return float(self.bounds[-1]) / max(1, len(self.bounds) - 1)
+
+
+def picked(lines: Mapping[str, Lines], seed: int) -> Iterator[bytes]:
+    """The lines of one split, mixed: whole epochs and a part of one, in one seeded order."""
     import numpy as np
 
     random = np.random.default_rng([seed, 0xC4A7])
-    picked = []
+    chosen = []
     for at, (_, bounds, count) in enumerate(lines.values()):
         there = len(bounds) - 1
         whole, rest = divmod(count, there) if there else (0, 0)
         numbers = np.concatenate([*[np.arange(there)] * whole, random.permutation(there)[:rest]]).astype(np.int64)
-        picked.append(np.stack([np.full(len(numbers), at), numbers], axis=1))
-    order = random.permutation(np.concatenate(picked))
+        chosen.append(np.stack([np.full(len(numbers), at), numbers], axis=1))
+    order = random.permutation(np.concatenate(chosen))
+    starts = [each.bounds for each in lines.values()]
+    with ExitStack() as stack:
+        files = [stack.enter_context(each.path.open("rb")) for each in lines.values()]
+        for source, number in order.tolist():
+            begin, end = int(starts[source][number]), int(starts[source][number + 1])
+            files[source].seek(begin)
+            yield files[source].read(end - begin)
+
+
+def write(path: Path, lines: Mapping[str, Lines], seed: int) -> None:
+    """One split as JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
-    files = [file.open("rb") for file, _, _ in lines.values()]
-    starts = [bounds for _, bounds, _ in lines.values()]
-    try:
-        with unfinished.open("wb") as out:
-            for source, number in order.tolist():
-                begin, end = int(starts[source][number]), int(starts[source][number + 1])
-                files[source].seek(begin)
-                out.write(files[source].read(end - begin))
-    finally:
-        for file in files:
-            file.close()
+    with unfinished.open("wb") as out:
+        out.writelines(picked(lines, seed))
     unfinished.replace(path)
-    return len(order)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from synthkit.train.packs import Packs
 
 FOLDER = "packed"
-_GROUP = 8 << 20
-"""Tokens of a row group: 64 rows at 128K, 256 at 32K."""
+_GROUP = 1 << 20
+"""Tokens of a row group: 8 rows at 128K, 32 at 32K. A reader that shuffles decodes a whole one for each row."""
 _FILE = 256 << 20
 """Tokens of a file."""
 
@@ -52,7 +52,6 @@ def mixture(parts: Mapping[str, Part], seed: int) -> tuple[NDArray[np.int16], ND
 
 def write(folder: Path, ledger: Path, split: str, parts: Mapping[str, Part], sequence: int, seed: int) -> None:
     """The rows of a split in files `<split>-NNNNN.idx.parquet`; the source and pack of each into the ledger."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +69,16 @@ def write(folder: Path, ledger: Path, split: str, parts: Mapping[str, Part], seq
                 chosen = zip(sources[at:last].tolist(), numbers[at:last].tolist(), strict=True)
                 writer.write_table(_table([(listed[source], pack) for source, pack in chosen]))
         unfinished.replace(folder / f"{split}-{number:05d}.idx.parquet")
+    write_order(ledger, split, parts, sources, numbers)
+
+
+def write_order(
+    ledger: Path, split: str, parts: Mapping[str, Part], sources: NDArray[np.int16], numbers: NDArray[np.int64]
+) -> None:
+    """The source and pack of each row, for `trace`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     names = pa.DictionaryArray.from_arrays(pa.array(sources), pa.array(list(parts), pa.string()))
     order = ledger / f"packed.{split}.parquet"  # no source's ledger is called so: their names have no dot
     pq.write_table(pa.table({"source": names, "pack": numbers}), order)
@@ -109,11 +118,12 @@ def _table(rows: list[tuple[Part, int]]) -> pa.Table:
             learned[:-1] = whole[1:]
         learned[ends - 1] = 0
         masks.append(learned)
-    columns = [_lists(ids, pa.int32()), _lists(starts, pa.int32()), _lists(masks, pa.int8())]
+    columns = [lists(ids, pa.int32()), lists(starts, pa.int32()), lists(masks, pa.int8())]
     return pa.table(columns, schema=_schema())
 
 
-def _lists(parts: list[NDArray[np.int32]] | list[NDArray[np.int8]], kind: pa.DataType) -> pa.ListArray:
+def lists(parts: list[NDArray[np.int32]] | list[NDArray[np.int8]], kind: pa.DataType) -> pa.ListArray:
+    """A column of lists."""
     import numpy as np
     import pyarrow as pa
 
