@@ -52,7 +52,7 @@ class Against(BaseModel):
 class Dedup(TableAction):
     """Of rows with nearly the same text, or with near vectors, keep the one with the smallest id.
 
-    A row whose text (or vector) is none is like no other and stays. Memory per row: 200 bytes, whatever its text, 8 for
+    A row whose text (or vector) is none is like no other and stays. Memory per row: 350 bytes, whatever its text, 8 for
     each other text it was compared with and is unlike, and 500 for a duplicate until the step is written. On disk, in
     the run's `artifacts/sketches`, a text takes 700 bytes and 4 a word; twice with `cluster`; nothing with `exact`.
     Vectors take 4 bytes a number while the step runs, in a file that memory caches.
