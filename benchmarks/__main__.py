@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import dedup, executor, export, http, startup, store, vllm
+from benchmarks import dedup, executor, export, http, startup, store, vectors, vllm
 from benchmarks.measure import Figure
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -26,7 +26,9 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "vllm": vllm.pairs,
     "prefixes": vllm.prefixes,
     "dedup": dedup.dedup,
+    "vectors": vectors.vectors,
     "dedup-million": dedup.million,
+    "dedup-ten-million": dedup.ten_million,
 }
 USUAL = ("startup", "executor", "modelled", "http", "store", "export", "prefixes", "vllm", "dedup")
 PACKAGES = (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import Figure, run
-from benchmarks.near_copies import Planted, Score, score, write
+from benchmarks.near_copies import Planted, Score, score, write, write_short
 from benchmarks.peers import python
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -80,3 +80,19 @@ def _result(
     told = json.loads(out.read_text())
     found = score(planted, set(told["dropped"]))
     return Result(rows / told["seconds"], process.cpu / rows * 1e6, process.peak / MB, found)
+
+
+def ten_million(rows: int = 10_000_000) -> Iterator[Figure]:
+    """Rows of 20 words: time, memory and disk of a first run, and of a second one that knows all texts."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_short(folder / "short.parquet", rows)
+        label = f"dedup, {rows:,} rows of 20 words"
+        for which in ("first run", "all known"):
+            places = [str(folder / each) for each in ("short.parquet", "out", "run")]
+            process = run("-m", "benchmarks.scripts.dedup_short", *places, timeout=TIMEOUT)
+            told = json.loads((folder / "out").read_text())
+            yield Figure(f"{label}, {which}", rows / told["seconds"], "docs/s")
+            yield Figure(f"{label}, {which}: peak memory", process.peak / MB, "MiB")
+        size = sum(file.stat().st_size for file in (folder / "run").rglob("*") if file.is_file())
+        yield Figure(f"{label}: disk", size / rows, "bytes/row")

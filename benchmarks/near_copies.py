@@ -76,3 +76,24 @@ def _documents(rows: int) -> Iterator[tuple[int, str, Planted | None]]:
 def _jaccard(one: list[str], other: list[str]) -> float:
     sets = [{tuple(each[at : at + WORDS]) for at in range(len(each) - WORDS + 1)} for each in (one, other)]
     return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+
+
+def write_short(path: Path, rows: int, words: int = 20) -> int:
+    """Write `rows` texts of so many words to Parquet; one in five repeats the one before but for its last word."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(7)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    vocabulary = ["".join(rng.choice(letters, rng.integers(2, 10))) for _ in range(30_000)]
+    schema = pa.schema([("_id", pa.string()), ("text", pa.string())])
+    with pq.ParquetWriter(path, schema) as file:
+        for first in range(0, rows, 100_000):
+            drawn = rng.integers(0, len(vocabulary), (min(100_000, rows - first), words))
+            copies = np.arange(_COPIES - 1, len(drawn), _COPIES)
+            drawn[copies, :-1] = drawn[copies - 1, :-1]
+            texts = [" ".join(vocabulary[at] for at in row) for row in drawn.tolist()]
+            ids = [name(first + at) for at in range(len(drawn))]
+            file.write(pa.table([ids, texts], schema=schema))
+    return rows // _COPIES

@@ -25,6 +25,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = self
         self.path = folder
+        self.columns = {"text": Str()}
         self.dropped: list[str] = []
 
     def artifact(self, name: str) -> Path:

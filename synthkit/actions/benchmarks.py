@@ -81,6 +81,12 @@ class Benchmarks:
         self._bands = self._banded(said, made)
         self._runs, self._sizes = _indexed(said, ngram, common)
 
+    def warm(self) -> None:
+        """Compile what `match` calls, or load it: up to 12 s the first time on a machine."""
+        for item in self.items[:1]:
+            self._run(item.text, self._sketcher.marks(item.text))
+            self._copy(item.text)
+
     def match(self, text: str) -> Match | None:
         """The item that the text shares most runs with, else the one it is most like; None where it repeats none."""
         marks = self._sketcher.marks(text)

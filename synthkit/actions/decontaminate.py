@@ -8,7 +8,9 @@ the fingerprint, so a benchmark that changed is looked for again in every row, w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -97,19 +99,28 @@ class Decontaminate(RowAction):
         return {"benchmarks": {name: _digest(path) for name, path in self.files.items()}}
 
     @cached_property
-    def benchmarks(self) -> Benchmarks:
-        """The index; made when the first row comes."""
+    def _index(self) -> Future[Benchmarks]:
+        """The index, made beside the event loop when the first row comes: it and its kernels may take seconds."""
+        pool = ThreadPoolExecutor(1, "synthkit-benchmarks")
+        made = pool.submit(self._indexed)
+        pool.shutdown(wait=False)
+        return made
+
+    def _indexed(self) -> Benchmarks:
         from synthkit.actions.benchmarks import Benchmarks, read
 
         items = read(self.files, self.fields)
-        return Benchmarks(
+        found = Benchmarks(
             items, ngram=self.ngram, common=self.common, words=self.words, threshold=float(self.threshold)
         )
+        found.warm()
+        return found
 
     async def rows(self, row: Row, ctx: Context) -> AsyncIterator[Child]:
         """The row itself, or a reject `in benchmark FILE` with the row, what it shares and how much."""
+        benchmarks = await asyncio.shield(asyncio.wrap_future(self._index))
         for text in _texts(ctx.evaluate(self.text, row)):
-            match = self.benchmarks.match(text)
+            match = benchmarks.match(text)
             if match is not None:
                 ctx.reject(f"in benchmark {match.item.file}", **_detail(match))
         yield row.child()

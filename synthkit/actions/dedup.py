@@ -1,14 +1,15 @@
-"""`dedup`: rows that say the same, word for word or nearly, collapse to the one with the smallest id.
+"""`dedup`: rows that say the same, to the letter, nearly, or by vectors, collapse to the one with the smallest id.
 
-Alike is a Jaccard of shingles at or above `threshold`, found by MinHash and verified exactly; what is alike to a
-duplicate is one too. Statements of different dates or figures are alike and must both stay: `apart` keeps them, and
-`cluster` ties them, so that two values for one claim can be found. Sketches of texts are kept in Lance beside the run,
-so a text is sketched once, whatever becomes of the run, the other rows or the step's other parameters.
+The column decides what alike is: of texts a Jaccard of shingles at or above `threshold`, found by MinHash and verified
+exactly, or with `exact` equality; of vectors a cosine, of all pairs. What is alike to a duplicate is one too.
+Statements of different dates or figures are alike and must both stay: `apart` keeps them, and `cluster` ties them, so
+that two values for one claim can be found. Sketches of texts are kept in Lance beside the run, so a text is sketched
+once, whatever becomes of the run, the other rows or the step's other parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -23,16 +24,16 @@ from synthkit.core.sizes import Share
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-    from numpy import bool_, int64
+    from numpy import bool_, float64, int64
     from numpy.typing import NDArray
 
-    from synthkit.actions.near.duplicates import Duplicates
-    from synthkit.actions.near.rows import Rows
-    from synthkit.actions.near.sketched import Sketched
+    from synthkit.actions.likeness import Likeness
+    from synthkit.actions.near.rows import Known, Rows
     from synthkit.core.types import Type
 
 _BATCH = 4096
 _WORDS = 5
+_ALIKE = 0.8
 
 
 class Against(BaseModel):
@@ -45,32 +46,38 @@ class Against(BaseModel):
     table: str
     """Its published table."""
     column: str | None = None
-    """The text that is compared; the column of the same name as `by` where left out."""
+    """The text or vector that is compared; the column of the same name as `by` where left out."""
 
 
 class Dedup(TableAction):
-    """Of rows with nearly the same text keep the one with the smallest id.
+    """Of rows with nearly the same text, or with near vectors, keep the one with the smallest id.
 
-    Memory per row: 200 bytes, whatever its text, and 8 for each other text it was compared with and is unlike. On
-    disk, in the run's `artifacts/sketches`, a text takes 700 bytes and 4 a word; twice with `cluster`.
+    A row whose text (or vector) is none is like no other and stays. Memory per row: 350 bytes, whatever its text, 8 for
+    each other text it was compared with and is unlike, and 500 for a duplicate until the step is written. On disk, in
+    the run's `artifacts/sketches`, a text takes 700 bytes and 4 a word; twice with `cluster`; nothing with `exact`.
+    Vectors take 4 bytes a number while the step runs, in a file that memory caches.
 
     Gives: the first row of each kind, by id; with `cluster` the id of its cluster.
 
     Errors: duplicate `duplicate`, with `dup_of` and the similarity.
 
-    Source: MinHash (Broder 1997) finds candidates, their exact Jaccard decides.
+    Source: MinHash (Broder 1997) finds candidates, their exact Jaccard decides; vectors as SemDeDup does (arXiv
+    2303.09540), but not within clusters: every pair at or above the threshold is found.
     """
 
     verb: ClassVar[str] = "dedup"
 
     by: Column
-    """The text that is compared."""
+    """The text that is compared, or the vector (`embed` makes it)."""
     within: Column | None = None
     """Only rows that share this value are compared."""
     apart: list[Column] = Field(default_factory=list)
     """Rows that differ in one of these are never duplicates."""
-    threshold: Annotated[Share, Field(gt=0)] = 0.8
-    """Least Jaccard of two texts that are alike; 1 is the same shingles."""
+    exact: bool = False
+    """Only the same text, character by character, is a duplicate."""
+    threshold: Annotated[Share, Field(gt=0)] | None = None
+    """Least Jaccard of two texts that are alike, 0.8 where left out; 1 is the same shingles. Of vectors the least
+    cosine, which has no default: what it means depends on the model."""
     words: Annotated[int, Field(ge=1, le=50)] | None = None
     """Length of a shingle in words (a Chinese character is one); 5 where neither is given."""
     chars: Annotated[int, Field(ge=1, le=200)] | None = None
@@ -92,25 +99,45 @@ class Dedup(TableAction):
         return {} if self.cluster is None else {self.cluster: Str()}
 
     def check(self, scope: Scope) -> None:
-        """Settings that exclude each other, a text that is none, and tables that lack a column."""
+        """Settings that exclude each other, a column that cannot be compared, and tables that lack one."""
         if self.words is not None and self.chars is not None:
             scope.problem("words and chars exclude each other", ("chars",))
         declared = scope.columns.get(self.by)
-        if declared is not None and not _is_text(declared):
-            scope.problem(f"{self.by!r} must be text, not {declared}", ("by",))
+        vectors = declared is not None and _is_vector(declared)
+        if declared is not None and not vectors and not _is_text(declared):
+            scope.problem(f"{self.by!r} must be text or a vector, not {declared}", ("by",))
+        why = "exact compares whole texts" if self.exact else f"{self.by!r} is a vector" if vectors else ""
+        for name in ("words", "chars", "cluster", *(["threshold"] if self.exact else [])):
+            if why and getattr(self, name) is not None:
+                scope.problem(f"{why}, so {name} has no meaning", (name,))
+        if vectors and self.exact:
+            scope.problem("exact compares texts, and vectors by a threshold", ("exact",))
+        elif vectors and self.threshold is None:
+            todo = "write threshold: 0.9, say, and look at the similarity of its rejects"
+            scope.problem("near is another cosine for each model, so a vector needs a threshold", ("by",), todo)
         for number, each in enumerate(self.against):
             self._check_against(scope, each, ("against", number))
 
     def _check_against(self, scope: Scope, other: Against, at: tuple[str | int, ...]) -> None:
+        if scope.is_own_run(other.run):
+            scope.problem("against the run itself each row would be a duplicate of its own", at, "name another run")
+            return
         there = scope.published(other.table, spec=None, run=other.run, with_vars={}, at=at)
         if not there:
             return
         has = f"it has: {', '.join(there)}"
-        text = other.column or self.by
-        if text not in there:
-            scope.problem(f"{other.table!r} of {other.run!r} has no column {text!r}", at, f"write column: ...; {has}")
-        elif not _is_text(there[text]):
-            scope.problem(f"{text!r} of {other.run!r} must be text, not {there[text]}", at)
+        by = other.column or self.by
+        ours = scope.columns.get(self.by)
+        if by not in there:
+            scope.problem(f"{other.table!r} of {other.run!r} has no column {by!r}", at, f"write column: ...; {has}")
+        elif ours is not None and _is_vector(ours):
+            if not _is_vector(there[by]):
+                scope.problem(f"{by!r} of {other.run!r} must be a vector, not {there[by]}", at)
+            elif _bare(there[by]) != _bare(ours):
+                told = f"{by!r} is {_bare(there[by])} in {other.run!r} and {self.by!r} {_bare(ours)} here"
+                scope.problem(f"{told}: vectors of two models cannot be compared", at)
+        elif not _is_text(there[by]):
+            scope.problem(f"{by!r} of {other.run!r} must be text, not {there[by]}", at)
         for name in self._aside:
             if name not in there:
                 scope.problem(f"{other.table!r} of {other.run!r} has no column {name!r}, which decides here", at, has)
@@ -129,17 +156,19 @@ class Dedup(TableAction):
 
         from synthkit.actions.near.rows import id_strings
 
-        if any(ctx.run_folder(each.run).resolve() == ctx.store.path.resolve() for each in self.against):
+        if any(ctx.run_folder(each.run).resolve() == ctx.store.path.resolve() for each in self.against):  # by `--out`
             raise SpecError("dedup against the run itself: each of its rows would be a duplicate of its own")
         schema = ctx.batch([]).schema
         with ExitStack() as stack:
-            kinds = [stack.enter_context(each) for each in self._sketched(ctx)]
-            rows, tables = self._rows(scan, ctx, kinds)
-            found = self._duplicates(rows, len(tables), kinds)
-            same, alike = found.firsts()
-            kept = same == _numbers(rows)
+            likeness = self._likeness(ctx)
+            rows, tables = self._rows(scan, ctx, [stack.enter_context(each) for each in likeness.known])
+            there = (rows.texts[0] >= 0).nonzero()[0]  # what is none is like no other
+            some = rows if len(there) == len(rows) else rows.only(there)
+            found = likeness.found(some, int(there.searchsorted(len(tables))))
+            same, alike = (_among(there, each, len(rows)) for each in found.firsts())
+            kept = same == _numbers(len(rows))
             kept[: len(tables)] = False
-            self._drop(rows, tables, same, kept, found, ctx)
+            self._drop(rows, tables, same, kept, lambda a, b: found.similarities(*(there.searchsorted((a, b)))), ctx)
         at = kept.nonzero()[0]
         for start in range(0, len(at), _BATCH):
             part = at[start : start + _BATCH]
@@ -152,40 +181,34 @@ class Dedup(TableAction):
                 columns[self.cluster] = id_strings(rows.ids[alike[part]])
             yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
-    def _sketched(self, ctx: TableContext) -> Iterator[Sketched]:
-        """The kinds of sketch that are needed: exact, and with `cluster` one that does not look at figures."""
-        from synthkit.actions.near.bands import bands
-        from synthkit.actions.near.sketched import Sketched
-        from synthkit.actions.near.sketcher import Shingling
+    def _likeness(self, ctx: TableContext) -> Likeness:
+        """What decides, by the column and the settings."""
+        from synthkit.actions.likeness import Equal, Near, Worded
 
-        size = self.chars or self.words or _WORDS
-        folder = ctx.store.artifact(_FOLDER)
+        if self.exact:
+            return Equal()
+        if _is_vector(ctx.columns[self.by]):
+            assert self.threshold is not None, "`check` asks for it"
+            return Near(ctx.store.artifact("vectors"), self.threshold)
+        size, characters = self.chars or self.words or _WORDS, self.chars is not None
         beside = dict.fromkeys(ctx.run_folder(each.run) / "artifacts" / _FOLDER for each in self.against)
-        for figures in (True, False)[: 1 if self.cluster is None else 2]:
-            shingling = Shingling(size, characters=self.chars is not None, figures=figures)
-            yield Sketched(folder, shingling, bands(self.threshold), [each for each in beside if each != folder])
+        return Worded(
+            ctx.store.artifact(_FOLDER), beside, size, self.threshold or _ALIKE, characters, self.cluster is not None
+        )
 
-    def _rows(self, scan: pl.LazyFrame, ctx: TableContext, kinds: list[Sketched]) -> tuple[Rows, NDArray[int64]]:
-        """All rows in order, and for those of other tables which it is; what was not sketched before is now."""
+    def _rows(self, scan: pl.LazyFrame, ctx: TableContext, known: list[Known]) -> tuple[Rows, NDArray[int64]]:
+        """All rows in order, and for those of other tables which it is; what was not known before is now."""
         from synthkit.actions.near.rows import in_order, read_rows
 
         within = [self.within] if self.within else []
         others = [
-            read_rows(ctx.read_run(each.run, each.table), each.column or self.by, within, self.apart, kinds)
+            read_rows(ctx.read_run(each.run, each.table), each.column or self.by, within, self.apart, known)
             for each in self.against
         ]
-        ours = read_rows(scan, self.by, within, self.apart, kinds)
-        for each in kinds:
+        ours = read_rows(scan, self.by, within, self.apart, known)
+        for each in known:
             each.finish()
         return in_order(ours, others)
-
-    def _duplicates(self, rows: Rows, before: int, kinds: list[Sketched]) -> Duplicates:
-        from synthkit.actions.near.bands import bands
-        from synthkit.actions.near.duplicates import Duplicates
-
-        found = Duplicates(rows, before, kinds[0], kinds[-1], self.threshold)
-        found.find(bands(self.threshold)[0])
-        return found
 
     def _drop(
         self,
@@ -193,7 +216,7 @@ class Dedup(TableAction):
         tables: NDArray[int64],
         same: NDArray[int64],
         kept: NDArray[bool_],
-        found: Duplicates,
+        similarities: Callable[[NDArray[int64], NDArray[int64]], NDArray[float64]],
         ctx: TableContext,
     ) -> None:
         """Account for the duplicates, each with the row it repeats, how alike the two are, and whose it is."""
@@ -202,7 +225,7 @@ class Dedup(TableAction):
         from synthkit.actions.near.rows import id_strings
 
         gone = np.flatnonzero(~kept[len(tables) :]) + len(tables)
-        likeness = found.similarities(gone, same[gone]).tolist()
+        likeness = similarities(gone, same[gone]).tolist()
         for start in range(0, len(gone), _BATCH):
             part = gone[start : start + _BATCH]
             ids, firsts = (id_strings(rows.ids[each]).to_pylist() for each in (part, same[part]))
@@ -218,13 +241,34 @@ _FOLDER = "sketches"
 
 
 def _is_text(declared: Type) -> bool:
-    from synthkit.core.types import Choice, Date, Optional, Str
+    from synthkit.core.types import Choice, Date, Str
 
-    inner = declared.of if isinstance(declared, Optional) else declared
-    return isinstance(inner, Str | Choice | Date)
+    return isinstance(_bare(declared), Str | Choice | Date)
 
 
-def _numbers(rows: Rows) -> NDArray[int64]:
+def _is_vector(declared: Type) -> bool:
+    from synthkit.core.types import Float, ListOf, Vector
+
+    found = _bare(declared)
+    return isinstance(found, Vector) or (isinstance(found, ListOf) and isinstance(found.of, Float))
+
+
+def _bare(declared: Type) -> Type:
+    from synthkit.core.types.model import bare
+
+    return bare(declared)
+
+
+def _numbers(count: int) -> NDArray[int64]:
     import numpy as np
 
-    return np.arange(len(rows), dtype=np.int64)
+    return np.arange(count, dtype=np.int64)
+
+
+def _among(there: NDArray[int64], firsts: NDArray[int64], count: int) -> NDArray[int64]:
+    """What was found among some rows as numbers of all rows; every other row is the first of its own."""
+    if len(there) == count:
+        return firsts
+    found = _numbers(count)
+    found[there] = there[firsts]
+    return found

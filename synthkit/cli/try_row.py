@@ -27,6 +27,11 @@ def try_command(
     out: str | None,
 ) -> None:
     """Show one row of SPEC at STEP: rendered prompt, raw reply, parsed value. Asks anew and writes nothing."""
+    from synthkit.core.types import Vector
+    from synthkit.core.types.model import bare
+    from synthkit.core.vector import from_text
+    from synthkit.inspect.tables import numbers_told
+
     graph = api.check(spec, models=models, sets=sets, path=path)
     for engine in dict.fromkeys(graph.roles[role].engine for role in graph.resolve(step).roles):
         if graph.engines[engine].kind == "vllm":
@@ -37,6 +42,9 @@ def try_command(
         for message in request.messages:
             _section(f"{request.model}: {message.role}", message.content)
         for index, sample in enumerate(completion.samples):
+            if request.embed:
+                _section(f"{request.model}: vector", numbers_told(from_text(sample.text)))
+                continue
             _section(f"{request.model}: reply {index} ({sample.finish})", sample.text)
             if sample.label_logprobs:
                 _section("log-probabilities of the labels", _text(dict(sample.label_logprobs)))
@@ -44,7 +52,12 @@ def try_command(
         where = "row" if reject.sample is None else f"sample {reject.sample}"
         _section(f"{where} {reject.outcome}: {reject.reason}", _text(dict(reject.detail)) if reject.detail else "")
     for child, columns in trial.changed:
-        _section(f"gives row {child}", _text(dict(columns)))
+        vectors = trial.visit.runtime.node.adds
+        told = {
+            name: numbers_told(value) if name in vectors and isinstance(bare(vectors[name]), Vector) else value
+            for name, value in columns.items()
+        }
+        _section(f"gives row {child}", _text(told))
 
 
 def _section(title: str, text: str) -> None:

@@ -87,6 +87,10 @@ class Scope(Protocol):
         """What the role's engine can do; empty where the role is unknown."""
         ...
 
+    def identity(self, role: str) -> Mapping[str, Value]:
+        """What the replies of the role's engine depend on; empty where the role is unknown."""
+        ...
+
     def step_columns(self, step: str) -> Mapping[str, Type]:
         """Columns of another step's rows (`StepName` fields)."""
         ...
@@ -113,6 +117,10 @@ class Scope(Protocol):
         at: tuple[str | int, ...],
     ) -> Mapping[str, Type]:
         """Columns of a table that another spec or a finished run publishes; empty (and a problem) if there is none."""
+        ...
+
+    def is_own_run(self, run: str) -> bool:
+        """Whether a finished run (`name`, `name@tag` or a path) is this spec's own, where it lies by default."""
         ...
 
     def prompt(self, name: str, at: tuple[str | int, ...]) -> PromptFile | None:
@@ -143,6 +151,8 @@ class Action(BaseModel):
     """Columns it adds, in the out: language; override `adds` where they depend on the parameters."""
     carries: ClassVar[bool] = True
     """Whether the columns of the input row carry forward; a group or a sampler starts afresh."""
+    embeds: ClassVar[bool] = False
+    """Whether the models it names are asked for vectors (`Context.embed`) and not for text."""
     shorthand: ClassVar[str | None] = None
     """Field that takes the whole value where the mapping in YAML is itself the parameter (`filter`, `let`)."""
 

@@ -94,6 +94,10 @@ class Context(Shared, Protocol):
         """
         ...
 
+    async def embed(self, model: str, text: str, *, key: str = "main") -> list[float]:
+        """The vector that role `model` has for a text; journaled as `ask` is."""
+        ...
+
     async def effect(self, key: str, fn: Callable[[], Awaitable[Value]]) -> Value:
         """The journaled result of any other non-deterministic work (a tool, the clock): done once, then replayed."""
         ...

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from synthkit.core.ids import Id, digest
 
 Capability = Literal[
-    "json", "regex", "choice", "grammar", "n", "seed", "logprobs", "labels", "prefix_cache", "lora", "thinking"
+    "json", "regex", "choice", "grammar", "n", "seed", "logprobs", "labels", "prefix_cache", "lora", "thinking", "embed"
 ]
-"""What an engine can do. `labels`: the probabilities of given one-token labels as the next token."""
+"""What an engine can do. `labels`: the probabilities of given one-token labels as the next token. `embed`: vectors of
+texts; an engine that can do nothing else is refused to verbs that let a model write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,17 @@ class Request:
     """Lower goes sooner; the executor gives later steps lower numbers."""
     run_seed: int = 0
     """The spec's `seed`, from which `seed` is drawn; engines need not look at it."""
+    embed: bool = False
+    """The one message is a text whose vector is wanted: nothing is sampled (of the role only `lora` and `extra` count),
+    and `Sample.text` is the vector as `core.vector` writes it."""
 
     def digest(self, identity: Mapping[str, Any] | None = None) -> Id:
         """The hash of all that decides the reply but `n` and `seed`; `identity` is the engine's.
 
         A run seed counts where the reply is sampled: another one asks anew, and going back finds the old samples.
         """
+        if self.embed:
+            return digest([dict(identity or {}), self.role.lora, self.role.extra, "embed", self.messages[0].content])
         sampling = self.role.model_dump(mode="json", exclude={"engine", "reask"})
         spoken = [[message.role, message.content] for message in self.messages]
         constraint = [self.constraint.kind, self.constraint.value] if self.constraint else None
@@ -104,8 +110,8 @@ class Request:
 
     @property
     def sampled(self) -> bool:
-        """Whether chance has a part in the reply: a temperature above 0, and no labels to be weighed."""
-        return self.role.temperature > 0 and not self.labels
+        """Whether chance has a part in the reply: a temperature above 0, and neither labels nor a vector wanted."""
+        return self.role.temperature > 0 and not self.labels and not self.embed
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,10 @@ _REFERENCE = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class OpenAIConfig(EngineConfig):
-    """A model behind one or more servers that speak the OpenAI chat protocol: vLLM, SGLang, Ollama, hosted APIs."""
+    """A model behind one or more servers that speak the OpenAI protocol: vLLM, SGLang, Ollama, hosted APIs.
+
+    What an `embed` step asks goes to `/embeddings`, all else to `/chat/completions`.
+    """
 
     kind: ClassVar[str] = "openai"
 
@@ -65,7 +68,7 @@ class OpenAIConfig(EngineConfig):
 
     def capabilities(self) -> frozenset[Capability]:
         """What the way of sending constraints allows."""
-        able: set[Capability] = {"n", "seed", "logprobs", "labels", "thinking"}
+        able: set[Capability] = {"n", "seed", "logprobs", "labels", "thinking", "embed"}
         if self.structured != "none":
             able.add("json")
         if self.structured in ("vllm", "sglang"):

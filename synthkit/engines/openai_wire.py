@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol: a request as a body, a body as samples, an error as what to do about it."""
+"""The OpenAI protocol (chat, embeddings): a request as a body, a body as samples, an error as what to do about it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import orjson
 
 from synthkit.core.engine import Constraint, Request, Sample, Usage
 from synthkit.core.errors import RequestRefused
+from synthkit.core.vector import from_text, to_text
 from synthkit.engines.openai_config import Structured
 from synthkit.engines.reasoning import split_reasoning
 
@@ -43,8 +44,11 @@ class Answer:
 
 
 def body(request: Request, model: str, structured: Structured, n: int, index: int) -> dict[str, Any]:
-    """The JSON body that asks for `n` samples, of which the first has `index`."""
+    """The JSON body that asks for `n` samples, of which the first has `index`, or for the vector of a text."""
     role = request.role
+    if request.embed:
+        text = request.messages[0].content
+        return {"model": model, "input": text, "encoding_format": "base64"} | role.extra
     made: dict[str, Any] = {
         "model": model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
@@ -120,6 +124,8 @@ def _closed(schema: Any) -> bool:
 
 def read(request: Request, payload: Any) -> Answer:
     """The samples of a reply, in order of their index; Faulty where it is none."""
+    if request.embed:
+        return _vector(payload)
     choices = payload.get("choices") if isinstance(payload, Mapping) else None
     if not isinstance(choices, list) or not choices:
         raise Faulty("the reply has no choices")
@@ -127,15 +133,29 @@ def read(request: Request, payload: Any) -> Answer:
         if len(choices) > 1:
             choices = sorted(choices, key=lambda choice: choice.get("index") or 0)
         samples = tuple([_sample(request, choice) for choice in choices])
-        told = payload.get("usage") or {}
-        usage = Usage(
-            prompt=int(told.get("prompt_tokens") or 0),
-            cached=int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-            completion=int(told.get("completion_tokens") or 0),
-        )
+        usage = _usage(payload)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Faulty(f"the reply is malformed: {type(error).__name__}: {error}") from error
     return Answer(samples, usage, any(not sample.text and not sample.reasoning for sample in samples))
+
+
+def _vector(payload: Any) -> Answer:
+    """The one vector of a reply; servers that do not know base64 send numbers."""
+    try:
+        found = payload["data"][0]["embedding"]
+        text = to_text(from_text(found) if isinstance(found, str) else found)
+        return Answer((Sample(text),), _usage(payload), empty=False)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise Faulty(f"the reply holds no vector: {type(error).__name__}: {error}") from error
+
+
+def _usage(payload: Mapping[str, Any]) -> Usage:
+    told = payload.get("usage") or {}
+    return Usage(
+        prompt=int(told.get("prompt_tokens") or 0),
+        cached=int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
+        completion=int(told.get("completion_tokens") or 0),
+    )
 
 
 def _sample(request: Request, choice: Mapping[str, Any]) -> Sample:

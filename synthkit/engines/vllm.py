@@ -14,17 +14,18 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
-from synthkit.core.engine import Completion, Load, Request, Role, Sample, Usage
+from synthkit.core.engine import Completion, Load, Request, Role
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused
 from synthkit.engines.reaper import Reaper, deaf_to_interrupts
-from synthkit.engines.reasoning import split_reasoning
 from synthkit.engines.replicas import choose
 from synthkit.engines.vllm_args import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, Installed, engine_arguments, installed
 from synthkit.engines.vllm_config import VllmConfig
+from synthkit.engines.vllm_replies import completion
 
 _TOKENIZE_IN_THREAD = 8192
 """Characters above which tokenising leaves the event loop; below, a thread costs more than the work."""
@@ -85,6 +86,9 @@ class VllmEngine:
 
         if not self._replicas:
             raise EngineError(f"vllm: {self.config.vllm!r} is not running")
+        if request.embed != self.config.embed:
+            way = "to embed texts" if self.config.embed else "to write; `embed: true` loads it to embed texts"
+            raise RequestRefused(f"vllm: {self.config.vllm!r} was loaded {way}")
         tokens, prefix = await self._prompt(request)
         labels = self._label_tokens(request)
         copies = request.n if request.role.temperature == 0 or labels else 1
@@ -104,7 +108,7 @@ class VllmEngine:
                 continue
             finally:
                 replica.outstanding -= request.n
-            return _completion(request, output, labels, copies)
+            return completion(request, output, labels, copies)
 
     def count_tokens(self, text: str) -> int:
         """Tokens by the model's tokenizer."""
@@ -132,7 +136,7 @@ class VllmEngine:
 
         first = self._replicas[0].engine
         self._tokenizer = first.get_tokenizer()
-        if getattr(self._tokenizer, "chat_template", None) is None:
+        if not self.config.embed and getattr(self._tokenizer, "chat_template", None) is None:
             raise EngineError(f"vllm: {self.config.vllm!r} has no chat template; use an instruct model")
         self._context = first.vllm_config.model_config.max_model_len
         self._sequences = first.vllm_config.scheduler_config.max_num_seqs
@@ -147,6 +151,21 @@ class VllmEngine:
 
     async def _prompt(self, request: Request) -> tuple[list[int], str]:
         """The token ids of the conversation, and its first text for the choice of a replica."""
+        if request.embed:
+            text = request.messages[0].content
+        else:
+            text = self._conversation(request)
+        far = len(text) > _TOKENIZE_IN_THREAD
+        encode = partial(self._encode, special=request.embed)
+        tokens = await asyncio.to_thread(encode, text) if far else encode(text)
+        if len(tokens) >= self._context + request.embed:  # a vector takes no room
+            what = "the text" if request.embed else "the prompt"
+            takes = f"{self._context}" if request.embed else f"{self._context} with the reply"
+            raise RequestRefused(f"{what} has {len(tokens)} tokens, {self.config.vllm!r} takes {takes}", "too long")
+        return tokens, text
+
+    def _conversation(self, request: Request) -> str:
+        """The messages by the model's chat template."""
         thinking = False if request.labels else request.role.thinking
         options = {} if thinking is None else {"enable_thinking": thinking, "thinking": thinking}
         text: str = self._tokenizer.apply_chat_template(
@@ -155,21 +174,15 @@ class VllmEngine:
             add_generation_prompt=True,
             **options,
         )
-        far = len(text) > _TOKENIZE_IN_THREAD
-        tokens = await asyncio.to_thread(self._encode, text) if far else self._encode(text)
-        if len(tokens) >= self._context:
-            raise RequestRefused(
-                f"the prompt has {len(tokens)} tokens, {self.config.vllm!r} takes {self._context} with the reply",
-                "too long",
-            )
-        return tokens, text
+        return text
 
-    def _encode(self, text: str) -> list[int]:
+    def _encode(self, text: str, special: bool = False) -> list[int]:
+        """Token ids; `special`: with what the tokenizer puts around a text, as embedding models are trained."""
         fast = getattr(self._tokenizer, "backend_tokenizer", None)
         if fast is not None:
-            ids: list[int] = fast.encode(text, add_special_tokens=False).ids
+            ids: list[int] = fast.encode(text, add_special_tokens=special).ids
             return ids
-        return list(self._tokenizer.encode(text, add_special_tokens=False))
+        return list(self._tokenizer.encode(text, add_special_tokens=special))
 
     def _label_tokens(self, request: Request) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -190,6 +203,10 @@ class VllmEngine:
 
         role, kind = request.role, RequestOutputKind.FINAL_ONLY
         try:
+            if request.embed:
+                from vllm.pooling_params import PoolingParams
+
+                return PoolingParams(task="embed", **role.extra)
             if labels:
                 ids = list(dict.fromkeys(labels.values()))
                 return SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=ids, output_kind=kind)
@@ -222,14 +239,17 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         adapter = self._adapters[request.role.lora] if request.role.lora else None
-        ended = None if request.role.thinking and not request.labels else True
-        stream = engine.generate(
+        # `encode` is how vLLM names embedding; only `generate` knows of thoughts.
+        ended = (
+            {} if request.embed else {"reasoning_ended": None if request.role.thinking and not request.labels else True}
+        )
+        stream = (engine.encode if request.embed else engine.generate)(
             {"type": "token", "prompt_token_ids": tokens},
             params,
             f"synthkit-{next(self._numbers)}",
             lora_request=adapter,
             priority=request.priority,
-            reasoning_ended=ended,
+            **ended,
         )
         final = None
         try:
@@ -255,25 +275,6 @@ def _load(config: VllmConfig, roles: Mapping[str, Role], found: Installed, index
 
         arguments = engine_arguments(config, roles, found, index, set(AsyncEngineArgs.__dataclass_fields__))
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
-
-
-def _completion(request: Request, output: Any, labels: Mapping[str, int], copies: int) -> Completion:
-    """What vLLM gave, as samples in order; a greedy reply stands for all `n`."""
-    samples = []
-    for each in sorted(output.outputs, key=lambda each: each.index):
-        finish: Literal["stop", "length"] = "length" if each.finish_reason == "length" and not labels else "stop"
-        if labels:
-            logprobs = {label: each.logprobs[0][token].logprob for label, token in labels.items()}
-            samples.append(Sample(max(logprobs, key=lambda label: logprobs[label]), label_logprobs=logprobs))
-        else:
-            text, reasoning = split_reasoning(each.text, request.role.thinking, finish)
-            samples.append(Sample(text, finish, reasoning))
-    usage = Usage(
-        prompt=len(output.prompt_token_ids),
-        cached=output.num_cached_tokens or 0,
-        completion=sum(len(each.token_ids) for each in output.outputs),
-    )
-    return Completion(tuple(samples * copies), usage)
 
 
 def _shut_down(engine: Any) -> None:

@@ -89,12 +89,15 @@ def engine_arguments(
         "model": str(config.folder() or config.vllm),
         "revision": config.revision,
         "seed": config.seed,
-        "enable_prefix_caching": True,
         "scheduling_policy": "priority",
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
-        "structured_outputs_config": _structured(config, roles, found),
     }
+    if config.embed:
+        arguments |= {"runner": "pooling", "convert": "embed"}
+    else:
+        structured = _structured(config, roles, found)
+        arguments |= {"enable_prefix_caching": True, "structured_outputs_config": structured}
     arguments |= _CPU_ARGUMENTS if found.cpu else _devices(config, index, known)
     if config.loras:
         rank = max(_rank(Path(path)) for path in config.loras.values())

@@ -13,7 +13,10 @@ from synthkit.core.engine import Capability, Engine, EngineConfig, Role
 from synthkit.core.sizes import parse_tokens
 from synthkit.engines.weights import weights_hash
 
-_DECISIVE = ("dtype", "quantization", "hf_overrides", "tokenizer", "tokenizer_revision", "load_format", "rope_scaling")
+_DECISIVE = (
+    *("dtype", "quantization", "hf_overrides", "tokenizer", "tokenizer_revision", "load_format", "rope_scaling"),
+    *("pooler_config", "convert"),
+)
 """Arguments that change what the model replies; all others (memory, batching, backends) are in no fingerprint."""
 _SIZE = re.compile(r"\d+(\.\d+)?[KMG]i")
 
@@ -35,6 +38,8 @@ class VllmConfig(EngineConfig):
     """Any argument of vLLM's engine (`max_model_len: 40Ki`, `quantization: fp8`); passed through as it is."""
     structured: Literal["auto", "xgrammar", "guidance", "outlines"] = "auto"
     """What enforces `out:`; auto is guidance on a CPU and vLLM's own choice on GPUs."""
+    embed: bool = False
+    """Load the model to embed texts, for `embed` steps, and for nothing else; any model can be, few are good at it."""
     loras: dict[str, str] = Field(default_factory=dict)
     """LoRA adapters by the name roles use (`lora: name`): folders."""
     seed: int = 0
@@ -46,7 +51,9 @@ class VllmConfig(EngineConfig):
         return _resolve(value)
 
     def capabilities(self) -> frozenset[Capability]:
-        """All; grammars not with outlines, LoRA where there are adapters."""
+        """All but vectors, or vectors alone; grammars not with outlines, LoRA where there are adapters."""
+        if self.embed:
+            return frozenset({"embed", "lora"} if self.loras else {"embed"})
         able: set[Capability] = {"json", "regex", "choice", "n", "seed", "logprobs", "labels", "thinking"}
         if self.structured != "outlines":
             able.add("grammar")

@@ -21,6 +21,7 @@ from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.row import Reply
 from synthkit.core.store import JournalKey, JournalRecord
 from synthkit.core.types import Object, Type, constraint, read_reply
+from synthkit.core.vector import from_text
 
 if TYPE_CHECKING:
     from synthkit.execute.context import RowContext
@@ -59,17 +60,32 @@ async def ask(
     return [reply for reply in replies if isinstance(reply, Reply)]
 
 
+async def embed(ctx: RowContext, model: str, text: str, *, key: str) -> list[float]:
+    """See `Context.embed`."""
+    call = _Call(ctx, model, None, {}, (), embed=True)
+    (sample,) = await call.samples(key, (Message("user", text),), 1)
+    return from_text(sample["text"])
+
+
 class _Call:
     """What the samples of one `ask` share."""
 
     def __init__(
-        self, ctx: RowContext, model: str, type_: Type | None, row: Mapping[str, Any], labels: tuple[str, ...]
+        self,
+        ctx: RowContext,
+        model: str,
+        type_: Type | None,
+        row: Mapping[str, Any],
+        labels: tuple[str, ...],
+        *,
+        embed: bool = False,
     ) -> None:
         self.ctx = ctx
         self.model = model
         self.type = type_
         self.row = row
         self.labels = labels
+        self.embed = embed
         scope = ctx.runtime.scope
         role = scope.graph.roles[model]
         self.role: Role = Role(**{**role.model_dump(), **ctx.changed}) if ctx.changed else role
@@ -96,6 +112,7 @@ class _Call:
             labels=self.labels,
             priority=-ctx.runtime.node.depth,
             run_seed=scope.graph.seed,
+            embed=self.embed,
         )
         journal_key = JournalKey(ctx.row_id, ctx.step, key, ctx.attempt, request.digest(scope.identity(self.model)))
         found = [s for record in await scope.store.journal.find(journal_key) for s in record.samples]

@@ -16,7 +16,7 @@ from synthkit.core.outcome import Outcome, Reject
 from synthkit.core.part import Part
 from synthkit.core.row import Reply, Row
 from synthkit.core.store import JournalKey, JournalRecord
-from synthkit.execute.ask import ask
+from synthkit.execute.ask import ask, embed
 from synthkit.execute.lineage import ancestors
 
 if TYPE_CHECKING:
@@ -120,6 +120,10 @@ class RowContext(_SharedContext):
     ) -> list[Reply]:
         """See `Context.ask`."""
         return await ask(self, model, prompt, row, key=key, n=n, out=out, labels=labels, extra=extra)
+
+    async def embed(self, model: str, text: str, *, key: str = "main") -> list[float]:
+        """See `Context.embed`."""
+        return await embed(self, model, text, key=key)
 
     async def effect(self, key: str, fn: Callable[[], Awaitable[Any]]) -> Any:
         """See `Context.effect`."""

@@ -10,7 +10,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from synthkit.core.errors import StoreError
-from synthkit.core.types import Call, Choice, Date, ListOf, MapOf, Optional, Ref, Str, Type
+from synthkit.core.types import Call, Choice, Date, ListOf, MapOf, Optional, Ref, Str, Type, Vector
+from synthkit.core.types.model import bare
 from synthkit.inspect.run import Run
 from synthkit.inspect.text import cut, folded, ledger_table, printable, width
 
@@ -178,7 +179,7 @@ def _row(values: dict[str, Any], columns: Any) -> str:
 def _fields(values: dict[str, Any], columns: Any) -> list[str]:
     lines = []
     for name in columns:
-        value = values[name]
+        value = numbers_told(values[name]) if isinstance(bare(columns[name]), Vector) else values[name]
         text = printable(value) if isinstance(value, str) else _json(value)
         short = f"{name}: {text}"
         if "\n" not in text and len(folded(short)) == 1:
@@ -186,6 +187,13 @@ def _fields(values: dict[str, Any], columns: Any) -> list[str]:
             continue
         lines += [f"{name}:", *folded(text, "    ", "" if isinstance(value, str) else "  ")]
     return lines
+
+
+def numbers_told(vector: list[float] | None) -> str:
+    """A vector in a line: how long it is and how it begins."""
+    if vector is None:
+        return "null"
+    return f"{len(vector)} numbers: {', '.join(f'{each:.4f}' for each in vector[:4])}, ..."
 
 
 def _json(value: Any) -> str:

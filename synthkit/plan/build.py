@@ -16,7 +16,8 @@ from synthkit.core.errors import Mark, Problem, SpecError
 from synthkit.core.names import nearest
 from synthkit.core.prompt import PromptLibrary
 from synthkit.core.row import Value
-from synthkit.core.types import Type
+from synthkit.core.types import Type, Vector
+from synthkit.core.types.schema import parts
 from synthkit.plan.bind import Binder
 from synthkit.plan.figures import figures_of
 from synthkit.plan.fingerprint import definition, fingerprint
@@ -167,6 +168,7 @@ _WANTED: Mapping[Capability, str] = {
     "n": "give several samples of one request",
     "thinking": "switch thinking on or off",
     "lora": "serve an adapter",
+    "embed": "embed texts",
 }
 
 
@@ -182,8 +184,17 @@ def _capabilities(binder: Binder) -> None:
             scope = binder.scopes[name]
             can = scope.capabilities(asked)
             wanted: list[tuple[Capability, str]] = []
-            if getattr(node.action, "out", None) is not None:
+            if node.action.embeds:
+                wanted.append(("embed", "model"))
+            elif "embed" in can and can <= _ONLY_EMBEDS:
+                message = f"the engine {spec.models[asked].engine!r} of {asked!r} only embeds texts; it cannot write"
+                scope.problem(message, ("model",), "use another engine; `embed: true` loads a model for `embed` alone")
+                continue
+            if (out := getattr(node.action, "out", None)) is not None:
                 wanted.append(("json", "out"))
+                reply = scope.type(out, ("out",))
+                if reply is not None and any(isinstance(each, Vector) for each in parts(reply)):
+                    scope.problem("a model does not write a vector", ("out",), "`embed` gives the vector of a text")
             if getattr(node.action, "n", 1) > 1:
                 wanted.append(("n", "n"))
             for capability, field in wanted:
@@ -199,6 +210,7 @@ def _capabilities(binder: Binder) -> None:
                 binder.world.problems.add(models.problem(message, ("models", name, capability), key=True))
 
 
+_ONLY_EMBEDS = frozenset({"embed", "lora", "prefix_cache"})
 _ROLE_FIELDS: tuple[Capability, ...] = ("thinking", "lora")
 """Fields of a role that only engines of the capability of that name can honour."""
 

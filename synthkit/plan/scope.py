@@ -114,6 +114,11 @@ class StepScope:
         engine = self.world.loaded.spec.engines.get(found.engine) if found else None
         return engine.capabilities() if engine else frozenset()
 
+    def identity(self, role: str) -> Mapping[str, Value]:
+        """What the replies of the role's engine depend on; empty where the role is unknown."""
+        found = self.world.loaded.spec.models.get(role)
+        return self.world.identity(found.engine) if found and found.engine in self.world.loaded.spec.engines else {}
+
     def step_columns(self, step: str) -> Mapping[str, Type]:
         """Columns of another step's rows; empty where there is no such step (reported once, with its place)."""
         found = self.tables(step)
@@ -187,6 +192,12 @@ class StepScope:
             )
             return {}
         return found.columns
+
+    def is_own_run(self, run: str) -> bool:
+        """Whether a finished run is this spec's own, where it lies by default."""
+        from synthkit.plan.runs import RUNS, run_folder
+
+        return run_folder(run).resolve() == (RUNS / self.world.loaded.spec.name).resolve()
 
     def _of_run(self, run: str, table: str, at: Path) -> Mapping[str, Type]:
         """Columns of a table of a finished run."""

@@ -1,7 +1,8 @@
 """For tests of specs, actions and engines, without a model: public, and as stable as the rest.
 
 `ScriptedEngine` replies by a script, `ReplayEngine` from a recording, `FaultServer` over HTTP with planned faults;
-`RecordingContext` runs one row action without a run; `EngineContract` is the suite that every engine passes. Each is
+`RecordingContext` runs one row action without a run; `EngineContract` is the suite that every engine passes,
+`EmbeddingContract` that of engines that embed. Each is
 loaded when it is first named, so that importing this package costs nothing.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthkit.testing.context import Asked, Ran, RecordingContext, Rejected
+    from synthkit.testing.embedding_contract import EmbeddingContract
     from synthkit.testing.engine_contract import EngineContract
     from synthkit.testing.replay import Recorder, ReplayConfig, ReplayEngine
     from synthkit.testing.scripted import Faults, ScriptedConfig, ScriptedEngine, read_log, request_key
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Asked": "context",
+    "EmbeddingContract": "embedding_contract",
     "EngineContract": "engine_contract",
     "FaultServer": "server",
     "Faults": "scripted",
@@ -34,6 +37,7 @@ _HOMES = {
 }
 __all__ = [
     "Asked",
+    "EmbeddingContract",
     "EngineContract",
     "FaultServer",
     "Faults",

@@ -157,6 +157,14 @@ class RecordingContext:
         replies = [await self._reply(key, request, declared, row, index, each) for index, each in enumerate(samples)]
         return [reply for reply in replies if reply is not None]
 
+    async def embed(self, model: str, text: str, *, key: str = "main") -> list[float]:
+        """As `core.context.Context.embed`."""
+        from synthkit.core.vector import from_text
+
+        role = self.models.get(model) or Role(engine="scripted")
+        request = Request((Message("user", text),), role, model, embed=True)
+        return from_text((await self._complete(key, request))[0].text)
+
     async def effect(self, key: str, fn: Callable[[], Awaitable[Value]]) -> Value:
         """The result of `fn`, called once for each key."""
         if key not in self.effects:

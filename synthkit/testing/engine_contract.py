@@ -63,16 +63,12 @@ class Running:
             pytest.skip(f"{self.config.kind} does not claim {capability!r}")
 
 
-class EngineContract:
-    """Subclass it as `Test...` and override `provide`; the other class variables suit most engines."""
+class EngineBasics:
+    """What the two contracts have in common: how an engine is started, and what holds whatever it is asked for."""
 
-    labels: ClassVar[tuple[str, ...]] = ("yes", "no")
-    """One-token labels of the model."""
     roles: ClassVar[dict[str, Role]] = {"writer": Role(engine="it", max_tokens=64, temperature=0.9)}
     too_long: ClassVar[int] = 400_000
     """Words of a prompt that is longer than the model's context; 0 where there is no end to it."""
-    slow: ClassVar[dict[str, Any]] = {"max_tokens": 512}
-    """Fields of a role whose requests take long enough to be cancelled."""
 
     @classmethod
     def provide(cls) -> AbstractAsyncContextManager[EngineConfig]:
@@ -107,6 +103,65 @@ class EngineContract:
                 yield Running(config, engine, runner)
             finally:
                 runner.run(entered.__aexit__(None, None, None))
+
+    def request(self, text: str = "Name a bridge.", **fields: Any) -> Request:
+        """A small request."""
+        raise NotImplementedError
+
+    def test_counting_tokens_is_monotone(self, running: Running) -> None:
+        """More text is not fewer tokens."""
+        count = running.engine.count_tokens
+        assert count("") == 0
+        lengths = [count("the river and the bridge " * times) for times in range(1, 8)]
+        assert lengths == sorted(lengths)
+        assert lengths[0] > 0
+
+    def test_the_window_is_positive(self, running: Running) -> None:
+        """An engine that wants no requests would never get one."""
+        assert running.engine.window >= 1
+
+    def test_the_identity_is_plain_and_names_no_place(self, running: Running) -> None:
+        """It can be hashed, and a moved server changes nothing."""
+        identity = dict(running.config.identity())
+        assert digest(identity)
+        assert "http" not in json.dumps(identity)
+        assert "${env" not in json.dumps(identity)
+
+    def test_closing_before_the_start_and_twice(self, running: Running) -> None:
+        """Closing is always safe."""
+
+        async def close() -> None:
+            engine = running.config.build(self.roles)
+            await engine.close()
+            await engine.close()
+
+        running.run(close())
+
+    def test_a_failed_start_says_so_and_can_be_closed(self) -> None:
+        """EngineError from `start`, and from `complete` after it."""
+        config = self.broken()
+        if config is None:
+            pytest.skip("no configuration is known to fail")
+
+        async def fail() -> None:
+            engine = config.build(self.roles)
+            with pytest.raises(EngineError):
+                await engine.start()
+            with pytest.raises(EngineError):
+                await engine.complete(self.request())
+            await engine.close()
+            await engine.close()
+
+        asyncio.run(asyncio.wait_for(fail(), 120))
+
+
+class EngineContract(EngineBasics):
+    """Subclass it as `Test...` and override `provide`; the other class variables suit most engines."""
+
+    labels: ClassVar[tuple[str, ...]] = ("yes", "no")
+    """One-token labels of the model."""
+    slow: ClassVar[dict[str, Any]] = {"max_tokens": 512}
+    """Fields of a role whose requests take long enough to be cancelled."""
 
     def request(self, text: str = "Name a bridge.", **fields: Any) -> Request:
         """A small request; `role` may hold fields of the role."""
@@ -235,49 +290,3 @@ class EngineContract:
         assert usage.prompt >= 0
         assert usage.completion >= 0
         assert 0 <= usage.cached <= max(usage.prompt, 0)
-
-    def test_counting_tokens_is_monotone(self, running: Running) -> None:
-        """More text is not fewer tokens."""
-        count = running.engine.count_tokens
-        assert count("") == 0
-        lengths = [count("the river and the bridge " * times) for times in range(1, 8)]
-        assert lengths == sorted(lengths)
-        assert lengths[0] > 0
-
-    def test_the_window_is_positive(self, running: Running) -> None:
-        """An engine that wants no requests would never get one."""
-        assert running.engine.window >= 1
-
-    def test_the_identity_is_plain_and_names_no_place(self, running: Running) -> None:
-        """It can be hashed, and a moved server changes nothing."""
-        identity = dict(running.config.identity())
-        assert digest(identity)
-        assert "http" not in json.dumps(identity)
-        assert "${env" not in json.dumps(identity)
-
-    def test_closing_before_the_start_and_twice(self, running: Running) -> None:
-        """Closing is always safe."""
-
-        async def close() -> None:
-            engine = running.config.build(self.roles)
-            await engine.close()
-            await engine.close()
-
-        running.run(close())
-
-    def test_a_failed_start_says_so_and_can_be_closed(self) -> None:
-        """EngineError from `start`, and from `complete` after it."""
-        config = self.broken()
-        if config is None:
-            pytest.skip("no configuration is known to fail")
-
-        async def fail() -> None:
-            engine = config.build(self.roles)
-            with pytest.raises(EngineError):
-                await engine.start()
-            with pytest.raises(EngineError):
-                await engine.complete(self.request())
-            await engine.close()
-            await engine.close()
-
-        asyncio.run(asyncio.wait_for(fail(), 120))

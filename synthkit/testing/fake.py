@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from random import Random
 from typing import Any
 
@@ -24,6 +25,19 @@ _WORDS = _TEXT.split()
 _SPARE_ITEMS = 2
 _DEPTH = 6
 """Beyond it a recursive schema takes its shortest way out."""
+
+
+def word_vector(text: str, size: int = 64) -> list[float]:
+    """A vector that is near those of texts with the same words, whatever their order: a signed sum of hashes.
+
+    Of two texts the cosine is about that of their counts of words; 64 numbers are good for a deviation of 0.12.
+    """
+    numbers = [0.0] * size
+    for word in text.casefold().split() or [""]:
+        bits = int.from_bytes(blake2b(word.encode(), digest_size=size // 8).digest(), "big")
+        numbers = [number + (1.0 if bits >> at & 1 else -1.0) for at, number in enumerate(numbers)]
+    length = math.hypot(*numbers) or 1.0
+    return [number / length for number in numbers]
 
 
 def reply_text(constraint: Constraint | None, random: Random) -> str:

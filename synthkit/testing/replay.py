@@ -54,7 +54,7 @@ class ReplayConfig(EngineConfig):
         if recorded is not None:
             return recorded.capabilities()
         every: tuple[Capability, ...] = (
-            "json", "regex", "choice", "grammar", "n", "seed", "logprobs", "labels", "lora", "thinking",
+            "json", "regex", "choice", "grammar", "n", "seed", "logprobs", "labels", "lora", "thinking", "embed",
         )  # fmt: skip
         return frozenset(every)
 

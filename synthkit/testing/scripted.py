@@ -20,12 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from synthkit.core.engine import Capability, Completion, Engine, EngineConfig, Load, Request, Role, Sample, Usage
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused, TransportError
 from synthkit.core.ids import canonical, digest, seed
+from synthkit.core.vector import to_text
 
 Function = Callable[[Request], "str | Sample | list[str | Sample]"]
-"""What a script may be: a reply for all samples, or a list of `n`."""
+"""What a script may be: a reply for all samples, or a list of `n`; where `request.embed`, a vector by `core.vector`."""
 
 _CAPABILITIES: tuple[Capability, ...] = (
-    "json", "regex", "choice", "n", "seed", "logprobs", "labels", "lora", "thinking",
+    "json", "regex", "choice", "n", "seed", "logprobs", "labels", "lora", "thinking", "embed",
 )  # fmt: skip
 
 
@@ -124,8 +125,10 @@ class ScriptedEngine:
         await self._slots.hold(request.n, self.config.latency, request.priority)
         prompt = sum(self.count_tokens(message.content) + 4 for message in request.messages)
         self._fail(request, key, prompt)
-        samples = tuple(self._damage(sample, key, index) for index, sample in enumerate(self._samples(request)))
-        usage = Usage(prompt=prompt, completion=sum(self.count_tokens(sample.text) for sample in samples))
+        told = self._samples(request)
+        samples = tuple(told if request.embed else (self._damage(each, key, at) for at, each in enumerate(told)))
+        written = 0 if request.embed else sum(self.count_tokens(sample.text) for sample in samples)
+        usage = Usage(prompt=prompt, completion=written)
         if self.config.record:
             self.answered[key] += 1
         if self.config.log is not None:
@@ -158,6 +161,8 @@ class ScriptedEngine:
                 f"the script {self.config.scripted!r} gave {len(replies)} replies to a request for {request.n}"
             )
         samples = [reply if isinstance(reply, Sample) else Sample(reply) for reply in replies]
+        if request.embed:
+            return samples
         if request.labels:
             return [_labelled(request, index, sample) for index, sample in enumerate(samples)]
         most = request.role.max_tokens * 4
@@ -212,8 +217,10 @@ def _due(key: str, fault: str, every: int) -> bool:
 
 def _automatic(request: Request) -> str | Sample | list[str | Sample]:
     """Fake replies that satisfy the request's constraint."""
-    from synthkit.testing.fake import reply_text, sentence
+    from synthkit.testing.fake import reply_text, sentence, word_vector
 
+    if request.embed:
+        return to_text(word_vector(request.messages[0].content))
     content = [[message.role, message.content] for message in request.messages]
     replies: list[str | Sample] = []
     for index in range(request.n):

@@ -1,4 +1,4 @@
-"""A loopback server that speaks the OpenAI chat protocol and fails by plan.
+"""A loopback server that speaks the OpenAI protocol (chat and embeddings) and fails by plan.
 
 Replies come from a script, so a run against it can be compared, row by row, with a run without faults. Which try of
 which request fails, and how, is drawn from the request's content, the number of the try and a seed: not from timing,
@@ -19,6 +19,7 @@ from aiohttp import web
 from synthkit.core.engine import Constraint, Message, Request, Role, Sample
 from synthkit.core.errors import EngineError, RequestRefused
 from synthkit.core.ids import digest, seed
+from synthkit.core.vector import from_text
 from synthkit.testing.scripted import Function, ScriptedConfig, ScriptedEngine
 
 Fault = Literal["500", "503", "429", "reset", "hang", "malformed", "truncated", "empty", "blank", "slow"]
@@ -42,6 +43,7 @@ class FaultServer:
         retry_after: str = "0.05",
         hang: float = 60.0,
         native_n: bool = True,
+        base64: bool = True,
         key: str | None = None,
         model: str | None = None,
         context: int | None = None,
@@ -52,11 +54,12 @@ class FaultServer:
 
         `reply` is a script as the scripted engine takes; `slots` and `latency` model an engine; more than
         `refuse_above` requests at once are answered 429 with `retry_after`; without `native_n` a request for several
-        samples is refused; with `key`, `model` or `context` others are refused as real servers do; `vocabulary` are
-        the tokens that log-probabilities are given for.
+        samples is refused; without `base64` vectors are sent as numbers; with `key`, `model` or `context` others are
+        refused as real servers do; `vocabulary` are the tokens that log-probabilities are given for.
         """
         self.rate, self.faults, self.seed = rate, tuple(faults), seed
         self.refuse_above, self.retry_after, self.hang = refuse_above, retry_after, hang
+        self.base64 = base64
         self.native_n, self.key, self.model, self.vocabulary = native_n, key, model, tuple(vocabulary)
         config = ScriptedConfig(latency=latency, slots=slots, context=context, record=record)
         self.engine = ScriptedEngine(config, reply)
@@ -73,7 +76,8 @@ class FaultServer:
     async def start(self, port: int = 0) -> Self:
         """Listen on the loopback interface; port 0 is any free one."""
         app = web.Application(client_max_size=1 << 26)
-        app.router.add_post("/v1/chat/completions", self._chat)
+        for way in ("chat/completions", "embeddings"):
+            app.router.add_post(f"/v1/{way}", self._chat)
         app.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -123,7 +127,7 @@ class FaultServer:
             else:
                 return await self._fail(fault, http)
         try:
-            payload = await self._payload(_request(body, self.vocabulary))
+            payload = await self._payload(_request(body, self.vocabulary), body)
         except RequestRefused as error:
             self.counts["400"] += 1
             return _error(400, f"This model's maximum context length is exceeded: {error}", "context_length_exceeded")
@@ -183,9 +187,15 @@ class FaultServer:
             http.transport.abort()
         return response
 
-    async def _payload(self, request: Request) -> dict[str, Any]:
+    async def _payload(self, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body of a healthy reply."""
         completion = await self.engine.complete(request)
+        if request.embed:
+            text = completion.samples[0].text
+            vector = text if body.get("encoding_format") == "base64" and self.base64 else from_text(text)
+            data = [{"object": "embedding", "index": 0, "embedding": vector}]
+            told = {"prompt_tokens": completion.usage.prompt, "total_tokens": completion.usage.prompt}
+            return {"object": "list", "model": request.model, "data": data, "usage": told}
         choices = [_choice(index, sample) for index, sample in enumerate(completion.samples)]
         usage = completion.usage
         told = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion}
@@ -194,6 +204,9 @@ class FaultServer:
 
 def _request(body: Mapping[str, Any], vocabulary: tuple[str, ...]) -> Request:
     """The request that the body stands for; its labels are all tokens the server knows."""
+    if "input" in body:
+        text = Message("user", body["input"])
+        return Request((text,), Role(engine="scripted"), body["model"], embed=True)
     role = Role(engine="scripted", temperature=body.get("temperature", 1.0), max_tokens=body.get("max_tokens", 1024))
     constraint: Constraint | None = None
     form = body.get("response_format") or {}

@@ -69,6 +69,12 @@ class FakeScope:
     def published(self, table: str, **where: Any) -> Mapping[str, Type]:
         return self.others.get(table, {})
 
+    def is_own_run(self, run: str) -> bool:
+        return run.partition("@")[0] == self.step
+
+    def identity(self, role: str) -> Mapping[str, Any]:
+        return {"model": role}
+
     def prompt(self, name: str, at: tuple[str | int, ...]) -> Prompt | None:
         try:
             return PromptLibrary([*self.folders, shipped("prompts")]).get(name)

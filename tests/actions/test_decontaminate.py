@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +184,32 @@ async def test_real_benchmarks_are_found_in_themselves_and_not_in_an_encyclopedi
     with (realdata / "wiki/articles.jsonl").open() as lines:
         texts = [json.loads(line)["text"] for line in lines]
     assert sum(index.match(text) is not None for text in texts) <= 5
+
+
+async def test_the_index_is_made_once_and_the_event_loop_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many rows come at once while it is made, and something else has its turns."""
+    made: list[int] = []
+    start = Benchmarks.__init__
+
+    def slow(self: Benchmarks, *given: Any, **more: Any) -> None:
+        made.append(threading.get_ident())
+        time.sleep(0.5)
+        start(self, *given, **more)
+
+    monkeypatch.setattr(Benchmarks, "__init__", slow)
+    turns = 0
+
+    async def beat() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    beating = asyncio.create_task(beat())
+    one = action()
+    rows = [{"question": BRIDGE}, {"question": "a question of nobody"}] * 10
+    done = await asyncio.gather(*(RecordingContext(columns=COLUMNS).run(one, row) for row in rows))
+    beating.cancel()
+    assert [each.reject is not None for each in done] == [True, False] * 10
+    assert len(made) == 1 and made[0] != threading.get_ident()
+    assert turns > 10

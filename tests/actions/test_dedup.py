@@ -110,7 +110,7 @@ def test_bands_find_the_threshold() -> None:
 def test_settings_that_exclude_each_other() -> None:
     scope = FakeScope(COLUMNS)
     assert scope.told(Dedup(by="text", words=3, chars=5)) == ["words and chars exclude each other"]
-    assert FakeScope(COLUMNS).told(Dedup(by="figures")) == ["'figures' must be text, not [str]"]
+    assert FakeScope(COLUMNS).told(Dedup(by="figures")) == ["'figures' must be text or a vector, not [str]"]
     assert Dedup(by="text", within="entity", apart=["time"]).reads(FakeScope(COLUMNS)) == {"text", "entity", "time"}
 
 

@@ -68,3 +68,15 @@ def test_the_run_that_was_planned_with_is_the_one_that_is_read(tmp_path: Path, m
     for out in ("elsewhere/new", "alone/new"):
         api.run("new.yaml", out=out)
         assert set(api.open(out)["notes"].collect()["note"]) == {TEXTS[1], TEXTS[2]}
+
+
+def test_against_itself_is_refused_when_it_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "old", TEXTS)
+    api.run("old.yaml")
+    spec = tmp_path / "old.yaml"
+    for run in ("old", "runs/old", "old@v1", str(tmp_path / "runs/old")):
+        write(tmp_path, "old", TEXTS)
+        spec.write_text(spec.read_text().replace("words: 3", f"words: 3, against: [{{run: {run}, table: notes}}]"))
+        with pytest.raises(SpecError, match="against the run itself"):
+            api.check(spec)

@@ -13,6 +13,7 @@ import pytest
 from synthkit.core.engine import EngineConfig
 from synthkit.engines.openai_config import OpenAIConfig
 from synthkit.engines.vllm_config import VllmConfig
+from synthkit.testing.embedding_contract import EmbeddingContract
 from synthkit.testing.engine_contract import EngineContract
 from synthkit.testing.replay import ReplayConfig
 from synthkit.testing.scripted import ScriptedConfig
@@ -117,3 +118,52 @@ class TestVllmTwice(TestVllm):
     @classmethod
     def broken(cls) -> EngineConfig:
         return VllmConfig(vllm="/no/such/model")
+
+
+class TestScriptedVectors(EmbeddingContract):
+    @classmethod
+    @asynccontextmanager
+    async def provide(cls) -> AsyncIterator[EngineConfig]:
+        yield ScriptedConfig(latency=0.01, slots=32, context=50_000)
+
+
+class TestReplayedVectors(EmbeddingContract):
+    too_long = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def provide(cls) -> AsyncIterator[EngineConfig]:
+        yield ReplayConfig(replay="/dev/null", miss="scripted")
+
+
+class TestOpenAIVectors(EmbeddingContract):
+    @classmethod
+    @asynccontextmanager
+    async def provide(cls) -> AsyncIterator[EngineConfig]:
+        async with FaultServer(latency=0.005, slots=64, context=50_000) as server:
+            yield OpenAIConfig(openai="scripted", urls=server.url)
+
+
+class TestOpenAIVectorsInNumbers(EmbeddingContract):
+    """A server that does not know base64, and fails one try in five."""
+
+    @classmethod
+    @asynccontextmanager
+    async def provide(cls) -> AsyncIterator[EngineConfig]:
+        faults: list[Any] = ["500", "503", "429", "reset", "malformed", "truncated", "empty", "blank", "slow"]
+        async with FaultServer(rate=0.2, faults=faults, base64=False, context=50_000) as server:
+            yield OpenAIConfig(openai="scripted", urls=server.url)
+
+
+@pytest.mark.vllm
+class TestVllmVectors(EmbeddingContract):
+    """A model that writes, loaded to embed, in vLLM."""
+
+    too_long = 3000
+
+    @classmethod
+    @asynccontextmanager
+    async def provide(cls) -> AsyncIterator[EngineConfig]:
+        from tests.engines.tiny import tiny_model
+
+        yield VllmConfig(vllm=str(tiny_model()), embed=True)

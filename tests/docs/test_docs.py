@@ -97,7 +97,7 @@ def test_files_shown_are_the_files_there_are(page: str, block: Block) -> None:
 def test_yaml_and_toml_are_what_they_say(page: str, block: Block, clone: Path) -> None:
     value = tomllib.loads(block.text) if block.kind == "toml" else yaml.safe_load(block.text)
     assert isinstance(value, dict)
-    if "engines" in value and block.kind == "yaml":
+    if "engines" in value and "steps" not in value and block.kind == "yaml":
         Path("shown.yaml").write_text(block.text)
         assert api.check("specs/fas_planning.yaml", models="shown.yaml").roles.keys() == {"writer", "judge"}
     if "steps" in value and "name" in value:
@@ -107,7 +107,8 @@ def test_yaml_and_toml_are_what_they_say(page: str, block: Block, clone: Path) -
         Path("data").mkdir()
         Path("data/notes.jsonl").write_text('{"id": "1", "text": "a"}\n')
         Path("specs/shown.yaml").write_text(block.text)
-        assert list(api.check("specs/shown.yaml").nodes) == list(value["steps"])
+        nodes = api.check("specs/shown.yaml").nodes
+        assert list(dict.fromkeys(node.partition(".")[0] for node in nodes)) == list(value["steps"])
 
 
 def test_the_engine_shown_passes_the_suite_shown(tmp_path: Path) -> None:

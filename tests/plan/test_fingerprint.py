@@ -53,6 +53,7 @@ STEPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             "threshold": "0.5",
             "words": "4",
             "chars": "9",
+            "exact": "true",
             "cluster": "c",
             "against": "[{run: old, table: notes}]",
         },
@@ -89,6 +90,10 @@ STEPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             "length": "500",
             "reject_rate": "0.9",
         },
+    ),
+    "embed": (
+        {"model": "writer", "text": "question"},
+        {"model": "judge", "text": "answer", "into": "v", "reject_rate": "0.9"},
     ),
     "unroll": (
         {"over": "statements", "item": "each"},
@@ -248,8 +253,8 @@ def test_every_field_of_every_action(bench: Bench, verb: str, name: str) -> None
     if verb in ("filter", "let"):
         key, _, value = changed[name].partition(": ")
         other = {key: value}
-    elif (verb, name) == ("dedup", "chars"):
-        other = {"by": "question", "chars": changed[name]}
+    elif verb == "dedup" and name in ("chars", "exact"):
+        other = {"by": "question", name: changed[name]}
     else:
         other = params | {name: changed[name]}
     before, after = _print(bench, verb, params), _print(bench, verb, other)

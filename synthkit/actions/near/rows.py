@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from synthkit.core.errors import SpecError
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     from numpy import int64, uint64
     from numpy.typing import NDArray
-
-    from synthkit.actions.near.sketched import Sketched
 
 _BATCH = 4096
 
@@ -32,25 +32,51 @@ class Rows:
     apart: NDArray[uint64]
     """Equal where all columns of `apart` are."""
     texts: tuple[NDArray[int64], ...]
-    """For each kind of sketch the row that has the text's."""
+    """For each `Known` the number that it gave the value; -1 where there is none to compare."""
 
     def __len__(self) -> int:
         return len(self.groups)
 
+    def only(self, numbers: NDArray[int64]) -> Rows:
+        """Some of the rows, in that order; they get numbers of their own."""
+        texts = tuple(each[numbers] for each in self.texts)
+        return Rows(self.ids[numbers], self.groups[numbers], self.apart[numbers], texts)
+
+
+class Known(Protocol):
+    """What gives equal values one number: sketches of texts, texts themselves, vectors."""
+
+    def __enter__(self) -> Any:
+        """Itself."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Let go what is open."""
+        ...
+
+    def add(self, values: pa.Array) -> NDArray[int64]:
+        """The number of each value of a large_string or large_list array without nulls."""
+        ...
+
+    def finish(self) -> None:
+        """Called when all values are there."""
+        ...
+
 
 def read_rows(
-    frame: pl.LazyFrame, text: str, within: Sequence[str], apart: Sequence[str], sketched: Sequence[Sketched]
+    frame: pl.LazyFrame, by: str, within: Sequence[str], apart: Sequence[str], known: Sequence[Known]
 ) -> Rows:
-    """Read all rows once, in the order they come, and sketch the texts that are new."""
+    """Read all rows once, in the order they come; what is new in column `by` is made known."""
     import numpy as np
 
     parts: list[Rows] = []
-    for batch in frame.select(list(dict.fromkeys(["_id", text, *within, *apart]))).collect_batches(chunk_size=_BATCH):
-        texts = _texts(batch.get_column(text))
-        places = tuple(each.add(texts) for each in sketched)
+    for batch in frame.select(list(dict.fromkeys(["_id", by, *within, *apart]))).collect_batches(chunk_size=_BATCH):
+        column = batch.get_column(by)
+        values, there = _arrow(column), column.is_not_null().to_numpy()
+        places = tuple(_spread(each.add(values), there) for each in known)
         parts.append(Rows(_ids(batch.get_column("_id")), _values(batch, within), _values(batch, apart), places))
     empty = np.empty(0, dtype=np.uint64)
-    nothing = Rows(empty.reshape(0, 2), empty, empty, (empty.astype(np.int64),) * len(sketched))
+    nothing = Rows(empty.reshape(0, 2), empty, empty, (empty.astype(np.int64),) * len(known))
     return _together([nothing, *parts])
 
 
@@ -63,6 +89,16 @@ def in_order(rows: Rows, before: Sequence[Rows]) -> tuple[Rows, NDArray[int64]]:
     order = np.lexsort((tables, every.ids[:, 1], every.ids[:, 0], tables == len(before)))
     texts = tuple(each[order] for each in every.texts)
     return Rows(every.ids[order], every.groups[order], every.apart[order], texts), tables[order[: -len(rows) or None]]
+
+
+def first_copies(rows: Rows) -> NDArray[int64]:
+    """For each row the first of the same value (by the first `Known`), group and `apart`."""
+    import numpy as np
+    import polars as pl
+
+    columns = {"value": rows.texts[0], "group": rows.groups, "apart": rows.apart}
+    frame = pl.DataFrame({**columns, "row": np.arange(len(rows), dtype=np.int64)})
+    return frame.select(pl.col("row").min().over("value", "group", "apart")).to_series().to_numpy()
 
 
 def id_strings(ids: NDArray[uint64]) -> pa.Array:
@@ -86,12 +122,29 @@ def _together(parts: Iterable[Rows]) -> Rows:
     return Rows(ids, groups, apart, tuple(texts))
 
 
-def _texts(column: pl.Series) -> pa.Array:
-    """Texts as large_string; nothing is the empty text."""
+def _arrow(column: pl.Series) -> pa.Array:
+    """Values as large_string or large_list, without what is none: that is equal to nothing."""
     import polars as pl
     import pyarrow as pa
 
-    return column.cast(pl.String).fill_null("").to_arrow().cast(pa.large_string())
+    column = column.drop_nulls()
+    if isinstance(column.dtype, pl.List | pl.Array):
+        found = column.cast(pl.List(pl.Float64)).to_arrow()
+        if found.flatten().null_count:
+            raise SpecError(f"a vector in {column.name!r} has a number that is none")
+        return found.cast(pa.large_list(pa.float64()))
+    return column.cast(pl.String).to_arrow().cast(pa.large_string())
+
+
+def _spread(places: NDArray[int64], there: NDArray[Any]) -> NDArray[int64]:
+    """Numbers of the values that are there, and -1 where there is none."""
+    import numpy as np
+
+    if len(places) == len(there):
+        return places
+    found = np.full(len(there), -1, dtype=np.int64)
+    found[there] = places
+    return found
 
 
 def _ids(column: pl.Series) -> NDArray[uint64]:

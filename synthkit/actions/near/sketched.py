@@ -3,7 +3,7 @@
 A table belongs to one shingling and one division into bands, and grows by appends of whole sketches in the order the
 texts came, so a kill leaves a table that is shorter. Tables of other runs are read where they lie. On disk a text
 takes 690 bytes with 16 bands, and 4 for each shingle; in memory 24 to 48. Sketching runs beside writing, in as many
-threads as there are cores.
+threads as there are cores. Each run leaves one small fragment at least: 32 of them are merged, in one commit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _APPEND = 1 << 15
+_SMALL = 32
+"""Fragments of fewer than half of `_APPEND` texts that are merged; whole ones are never rewritten."""
+_KEEP = timedelta(hours=1)
 _PIECE = 4 << 20
 """Bytes of text sketched at once."""
 _VERSION = "2.0"
@@ -97,8 +101,20 @@ class Sketched:
         if self._written is not None:
             self._written.result()
         if self._own is not None:
+            self._merge(self._own)
             self._tables.append(self._own)
             self._own = None
+
+    def _merge(self, own: Any) -> None:
+        """Merge small fragments where there are many; the order of rows stays, and a kill leaves the old ones.
+
+        Versions go before and not after: what other runs are reading now stays until the next time.
+        """
+        with _readable(self._path):
+            sizes = [fragment.count_rows() for fragment in own.get_fragments()]
+            if sum(2 * size < _APPEND for size in sizes) >= _SMALL:
+                own.cleanup_old_versions(older_than=_KEEP)
+                own.optimize.compact_files(target_rows_per_fragment=_APPEND)
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of numbers (`size`, `band_00`) of all rows: as many bytes as these take."""

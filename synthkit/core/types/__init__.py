@@ -23,6 +23,7 @@ from synthkit.core.types.model import (
     Ref,
     Str,
     Type,
+    Vector,
 )
 from synthkit.core.types.parse import parse_type
 from synthkit.core.types.reply import read_reply
@@ -46,6 +47,7 @@ __all__ = [
     "Str",
     "Type",
     "TypeSyntaxError",
+    "Vector",
     "check_value",
     "constraint",
     "json_schema",

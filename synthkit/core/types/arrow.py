@@ -29,6 +29,7 @@ from synthkit.core.types.model import (
     Object,
     Optional,
     Type,
+    Vector,
     bare,
 )
 
@@ -46,6 +47,8 @@ def arrow_type(type: Type) -> Any:
             return pa.bool_()
         case Optional(of):
             return arrow_type(of)
+        case Vector():
+            return pa.list_(pa.float32())
         case ListOf(of):
             return pa.list_(arrow_type(of))
         case MapOf(of):

@@ -24,6 +24,7 @@ from synthkit.core.types.model import (
     Ref,
     Str,
     Type,
+    Vector,
 )
 
 _LONG, _SHORT, _FEBRUARY = "(0[13578]|1[02])", "(0[469]|11)", "02"
@@ -193,6 +194,12 @@ def _check_ref(type: Ref, value: Any, path: str) -> str | None:
     return None if isinstance(value, str) else place(path, f"{show(value)} is not the id of an item")
 
 
+def _check_vector(type: Vector, value: Any, path: str) -> str | None:
+    if not isinstance(value, list) or not value:
+        return place(path, f"{show(value)} is not a list of numbers")
+    return next((p for i, item in enumerate(value) if (p := _check_float(Float(), item, f"{path}[{i}]"))), None)
+
+
 _CALL = Object(
     {"name": Optional(Str()), "arguments": Json(), "final": Optional(Str()), "say": Optional(Str()), "text": Str()}
 )
@@ -218,6 +225,7 @@ _CHECKS: dict[Any, Callable[[Any, Any, str], str | None]] = {
     MapOf: _check_map,
     Object: _check_object,
     Ref: _check_ref,
+    Vector: _check_vector,
     Call: _check_call,
     External: _check_json,
 }

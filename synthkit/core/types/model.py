@@ -22,7 +22,7 @@ INT64 = 2**63 - 1
 
 SIMPLE_NAMES = ("str", "int", "float", "bool", "date", "json", "call")
 """Types named by one word."""
-NAMES = (*SIMPLE_NAMES, "ref", "map", "none")
+NAMES = (*SIMPLE_NAMES, "ref", "map", "vector", "none")
 """Every word with a meaning; as a choice it must be quoted."""
 
 WORD = re.compile(r"[^\W\d][\w-]*")
@@ -173,6 +173,17 @@ class Object(Type):
 
     def __str__(self) -> str:
         return "{" + ", ".join(f"{name}: {of}" for name, of in self.fields.items()) + "}"
+
+
+@dataclass(frozen=True)
+class Vector(Type):
+    """The vector of a text, numbers kept as float32; those of different models are never compared."""
+
+    model: str
+    """What the vectors are of: a digest of the model's identity, or a name that the user gives."""
+
+    def __str__(self) -> str:
+        return f"vector({self.model})"
 
 
 @dataclass(frozen=True)

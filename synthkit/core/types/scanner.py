@@ -27,6 +27,7 @@ from synthkit.core.types.model import (
     Ref,
     Str,
     Type,
+    Vector,
 )
 
 Path = tuple[str | int, ...]
@@ -204,6 +205,15 @@ class _Scanner:
             self.at = word.end()
             self.take(")", "after the column")
             return Ref(word.group())
+        if name == "vector":
+            self.take("(", "and the name of the model, as in vector(e5)")
+            self.peek()
+            word = WORD.match(self.text, self.at)
+            if not word:
+                raise self.fail(f"expected the name of the model, found {self.found()}")
+            self.at = word.end()
+            self.take(")", "after the name of the model")
+            return Vector(word.group())
         if name == "map":
             self.take("(", "and the type of the values, as in map(float)")
             of = self.type()

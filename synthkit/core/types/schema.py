@@ -35,6 +35,7 @@ from synthkit.core.types.model import (
     Ref,
     Str,
     Type,
+    Vector,
 )
 
 if TYPE_CHECKING:
@@ -158,6 +159,10 @@ def _call(type: Call, row: Any, toolset: Toolset | None) -> Schema:
     return toolset.call_schema()
 
 
+def _vector(type: Vector, row: Any, toolset: Any) -> Schema:
+    raise SpecError("a model does not write a vector: `embed` gives one")
+
+
 def _external(type: External, row: Any, toolset: Any) -> Schema:
     return dict(bounded(external.schema(type.path)))
 
@@ -212,6 +217,7 @@ _SCHEMAS: dict[Any, Callable[[Any, Any, Any], Schema]] = {
     MapOf: _map,
     Object: _object,
     Ref: _ref,
+    Vector: _vector,
     Call: _call,
     External: _external,
 }

@@ -125,3 +125,51 @@ def test_a_table_of_which_a_file_is_cut_is_named(tmp_path: Path) -> None:
         file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(StoreError, match="remove that folder: its texts are sketched again"):
         fill(tmp_path, texts(20))
+
+
+MERGE = """
+import sys
+from pathlib import Path
+from tests.actions.near import test_sketched as here
+here.fill(Path(sys.argv[1]), here.texts(64 * 40, seed=9)[: int(sys.argv[2])])
+"""
+
+
+def test_fragments_of_small_runs_are_merged_and_rows_keep_their_numbers(tmp_path: Path) -> None:
+    given = texts(64 * 40, seed=9)
+    fill(tmp_path / "whole", given)
+    for end in range(40, len(given) + 1, 40):
+        fill(tmp_path / "grown", given[:end])
+        if end == 20 * 40:
+            older = lance.dataset(str(table(tmp_path / "grown")))
+    grown = lance.dataset(str(table(tmp_path / "grown")))
+    assert len(grown.get_fragments()) <= 33, "of 64 runs"
+    assert grown.to_table().equals(lance.dataset(str(table(tmp_path / "whole"))).to_table())
+    assert older.to_table().equals(grown.to_table().slice(0, 20 * 40)), "who reads an older version still can"
+    rows, added = fill(tmp_path / "grown", given)
+    assert rows.tolist() == list(range(len(given))) and added == 0
+
+
+@pytest.mark.slow
+def test_a_kill_while_fragments_are_merged_loses_nothing(tmp_path: Path) -> None:
+    """Killed at every stage: in the last append, in merging, after it."""
+    given = texts(64 * 40, seed=9)
+    fill(tmp_path / "whole", given)
+    rng = random.Random(2)
+    for end in range(40, 31 * 40 + 1, 40):
+        fill(tmp_path / "grown", given[:end])
+    stages = set()
+    for _ in range(8):
+        command = [sys.executable, "-c", MERGE, str(tmp_path / "grown"), str(32 * 40)]
+        process = subprocess.Popen(command)
+        log = tmp_path / "grown" / table(tmp_path / "grown").name / "data"
+        before = len(list(log.iterdir()))
+        while process.poll() is None and len(list(log.iterdir())) < before + rng.choice([1, 2]):
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        stages.add(lance.dataset(str(table(tmp_path / "grown"))).version)
+    rows, _ = fill(tmp_path / "grown", given)
+    assert rows.tolist() == list(range(len(given)))
+    one, other = (lance.dataset(str(table(tmp_path / name))).to_table() for name in ("whole", "grown"))
+    assert one.equals(other) and stages
