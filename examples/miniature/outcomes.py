@@ -1,0 +1,77 @@
+"""What a trained network does in the held-out world, by real rollouts, and how it compares with the teacher there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import corpora
+import torch
+import training
+import yaml
+from student import Student
+
+from synthkit import api
+from synthkit.core.resources import shipped
+
+MODELS = {
+    "engines": {"student": {"scripted": "student_now:reply", "record": False}},
+    "models": {"writer": {"engine": "student", "temperature": 0, "max_tokens": 1024, "reask": 0}},
+    "tokenizer": "nano",
+}
+
+
+def roll(arm: Path, world: Path, device: str) -> None:
+    """Rollouts of an arm's checkpoint over all held-out questions, unless they are there."""
+    if (arm / "outcome.json").exists():
+        return
+    net = training.fresh(0, device)
+    net.load_state_dict(torch.load(arm / "weights.pt", map_location=device))
+    (arm / "models.yaml").write_text(yaml.safe_dump(MODELS), encoding="utf-8")
+    questions = world / "runs" / "fas_planning" / "published" / "questions.lance"
+    columns = "{question: str, answer: str, style: str}"
+    sets = corpora.SETS["trajectories"] | {
+        "vars.documents": str(world / "documents.jsonl"),
+        "vars.turns": "6",
+        "steps.questions.read": f"{{path: {questions}, key: question, columns: {columns}}}",
+        "steps.runs.rollout.reject_rate": "1",
+    }
+    out = arm / "runs" / "trajectories"
+    with corpora.scripted("student_now", Student(net).reply):
+        result = api.run(shipped("specs") / "trajectories.yaml", models=arm / "models.yaml", sets=sets, out=out)
+    if result.stopped or result.problems:
+        raise SystemExit(f"rollouts of {arm}: {result.stopped} {result.problems}")
+    found = compared(rows(out), rows(world / "runs" / "trajectories"))
+    (arm / "outcome.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """The trajectories of a run."""
+    return api.open(run)["trajectories"].collect().to_dicts()
+
+
+def compared(made: list[dict[str, Any]], taught: list[dict[str, Any]]) -> Mapping[str, float]:
+    """Shares of all held-out questions; a rollout that failed is in none of them."""
+    gold = {row["question"]: row for row in taught}
+    first = {row["question"]: _call(row["steps"][0]) == _call(gold[row["question"]]["steps"][0]) for row in made}
+    styles = sorted({row["style"] for row in taught})
+    found = {
+        "questions": len(gold),
+        "first_step": sum(first.values()) / len(gold),
+        "readable": len(made) / len(gold),
+        "success": sum(row["correct"] for row in made) / len(gold),
+        "teacher": sum(row["correct"] for row in taught) / len(gold),
+        "turns": sum(row["turns"] for row in made) / max(1, len(made)),
+    }
+    for style in styles:
+        of = [row["question"] for row in taught if row["style"] == style]
+        found[f"success.{style}"] = sum(row["correct"] for row in made if row["style"] == style) / len(of)
+    return found
+
+
+def _call(step: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A call as it is compared: the tool and its arguments, or the answer."""
+    call = step["call"]
+    return call["name"], json.loads(call["arguments"] or "null"), call["final"]
