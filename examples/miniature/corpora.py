@@ -67,17 +67,17 @@ class Size(NamedTuple):
     cpt_documents: int = 160
     sft_documents: int = 100
     test_documents: int = 100
-    clusters: int = 70
+    clusters: int = 50
     """Of statements in the world of continual pre-training; up to five questions each."""
-    sft_clusters: int = 45
-    test_clusters: int = 16
-    base: int = 80_000
+    sft_clusters: int = 30
+    test_clusters: int = 12
+    base: int = 40_000
     """Tokens of plain text that make the base model."""
-    cpt: int = 150_000
+    cpt: int = 75_000
     """Tokens of continual pre-training, in either arm."""
-    sft: int = 50_000
+    sft: int = 25_000
     """Tokens of fine-tuning, those that are only read counted."""
-    test: int = 8_000
+    test: int = 5_000
     """Tokens of held-out runs for the loss."""
 
 

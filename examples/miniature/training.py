@@ -22,10 +22,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 NANO = Path(__file__).resolve().parents[1] / "nano"
-RATE = 1.2e-3
+RATE = 2.4e-3
 BATCH = 600
 """Tokens of a step, padding counted: small steps, and many."""
-POINTS = 8
+POINTS = 5
 """Of a curve; between two a killed stage begins again."""
 
 
