@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,18 @@ MODELS = {
     "models": {"writer": {"engine": "student", "temperature": 0, "max_tokens": 1024, "reask": 0}},
     "tokenizer": "nano",
 }
+TURNS = 6
+"""Of a rollout; the teacher needs three, more where a search finds nothing."""
+
+Call = tuple[str | None, Any, str | None]
+"""A call as it is compared: tool, arguments, and the answer in their place."""
 
 
 def roll(arm: Path, world: Path, device: str) -> None:
-    """Rollouts of an arm's checkpoint over all held-out questions, unless they are there."""
+    """Rollouts of an arm's checkpoint over all held-out questions, unless they are there.
+
+    First of one turn, so that a first call is known although a later turn fails; its replies are not decoded twice.
+    """
     if (arm / "outcome.json").exists():
         return
     net = training.fresh(0, device)
@@ -34,16 +44,18 @@ def roll(arm: Path, world: Path, device: str) -> None:
     columns = "{question: str, answer: str, style: str}"
     sets = corpora.SETS["trajectories"] | {
         "vars.documents": str(world / "documents.jsonl"),
-        "vars.turns": "6",
         "steps.questions.read": f"{{path: {questions}, key: question, columns: {columns}}}",
         "steps.runs.rollout.reject_rate": "1",
     }
-    out = arm / "runs" / "trajectories"
+    made = []
     with corpora.scripted("student_now", Student(net).reply):
-        result = api.run(shipped("specs") / "trajectories.yaml", models=arm / "models.yaml", sets=sets, out=out)
-    if result.stopped or result.problems:
-        raise SystemExit(f"rollouts of {arm}: {result.stopped} {result.problems}")
-    found = compared(rows(out), rows(world / "runs" / "trajectories"))
+        for turns in (1, TURNS):
+            out, given = arm / "runs" / f"turns_{turns}", sets | {"vars.turns": str(turns)}
+            result = api.run(shipped("specs") / "trajectories.yaml", models=arm / "models.yaml", sets=given, out=out)
+            if result.stopped or result.problems:
+                raise SystemExit(f"rollouts of {arm}: {result.stopped} {result.problems}")
+            made.append(rows(out))
+    found = compared(made[0], made[1], rows(world / "runs" / "trajectories"))
     (arm / "outcome.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
@@ -52,26 +64,35 @@ def rows(run: Path) -> list[dict[str, Any]]:
     return api.open(run)["trajectories"].collect().to_dicts()
 
 
-def compared(made: list[dict[str, Any]], taught: list[dict[str, Any]]) -> Mapping[str, float]:
-    """Shares of all held-out questions; a rollout that failed is in none of them."""
+def compared(
+    first: list[dict[str, Any]], made: list[dict[str, Any]], taught: list[dict[str, Any]]
+) -> Mapping[str, float]:
+    """Shares of all held-out questions; what could not be read is in none of them."""
     gold = {row["question"]: row for row in taught}
-    first = {row["question"]: _call(row["steps"][0]) == _call(gold[row["question"]]["steps"][0]) for row in made}
-    styles = sorted({row["style"] for row in taught})
+    pairs = [(_call(row["steps"][0]), _call(gold[row["question"]]["steps"][0])) for row in first]
     found = {
         "questions": len(gold),
-        "first_step": sum(first.values()) / len(gold),
+        "first_step": sum(ours == theirs for ours, theirs in pairs) / len(gold),
+        "first_words": sum(agreed(ours, theirs) for ours, theirs in pairs) / len(gold),
         "readable": len(made) / len(gold),
         "success": sum(row["correct"] for row in made) / len(gold),
         "teacher": sum(row["correct"] for row in taught) / len(gold),
         "turns": sum(row["turns"] for row in made) / max(1, len(made)),
     }
-    for style in styles:
+    for style in sorted({row["style"] for row in taught}):
         of = [row["question"] for row in taught if row["style"] == style]
         found[f"success.{style}"] = sum(row["correct"] for row in made if row["style"] == style) / len(of)
     return found
 
 
-def _call(step: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A call as it is compared: the tool and its arguments, or the answer."""
+def agreed(ours: Call, theirs: Call) -> float:
+    """How far two calls agree: 0 where the tools differ, else F1 of the words of their arguments."""
+    if ours[0] != theirs[0]:
+        return 0.0
+    a, b = (Counter(re.findall(r"\w+", str(call[1:]).lower())) for call in (ours, theirs))
+    return 2 * (a & b).total() / (a.total() + b.total())
+
+
+def _call(step: Mapping[str, Any]) -> Call:
     call = step["call"]
     return call["name"], json.loads(call["arguments"] or "null"), call["final"]

@@ -13,11 +13,12 @@ COLOURS = {"base": "#7a7a7a", "general": "#c9822b", "agentic": "#1f6fb4"}
 FIGURES = {
     "loss_before": "held-out SFT loss before SFT",
     "loss": "held-out SFT loss after SFT",
-    "readable": "rollouts that can be read to the end",
     "first_step": "first-step agreement",
+    "first_words": "first-step agreement in words",
+    "readable": "rollouts that can be read to the end",
     "success": "task success",
 }
-SHARES = ("readable", "first_step", "success")
+SHARES = {"first_words": "first step, words", "readable": "readable", "success": "success"}
 
 
 class Result(NamedTuple):
@@ -57,7 +58,7 @@ def table(found: Sequence[Result]) -> str:
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += ["", "| agentic CPT less | " + " | ".join(ARMS[arm] for arm in arms if arm != "agentic") + " |"]
     lines.append("|---" * len(arms) + "|")
-    for key in ("loss", "first_step", "success"):
+    for key in FIGURES:
         cells = [spread(differences(found, key, arm), _share(key)) for arm in arms if arm != "agentic"]
         lines.append(f"| {FIGURES[key]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -70,7 +71,7 @@ def differences(found: Sequence[Result], key: str, other: str) -> list[float]:
 
 
 def _share(key: str) -> bool:
-    return key.partition(".")[0] in SHARES
+    return not key.startswith("loss")
 
 
 def plot(found: Sequence[Result]) -> str:
@@ -118,9 +119,9 @@ def _bars(found: Sequence[Result]) -> list[str]:
     for value in (0, 0.5, 1):
         y = top + height * (1 - value)
         parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.0%}</text>')
-    for group, key in enumerate(SHARES):
+    for group, (key, title) in enumerate(SHARES.items()):
         start = left + 15 + group * width / len(SHARES)
-        parts.append(f'<text x="{start}" y="{top + height + 16}">{("readable", "first step", "success")[group]}</text>')
+        parts.append(f'<text x="{start}" y="{top + height + 16}">{title}</text>')
         for n, arm in enumerate(ARMS):
             values = [r.figures[key] for r in found if r.arm == arm]
             if not values:

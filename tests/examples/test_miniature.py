@@ -197,9 +197,18 @@ def test_a_turn_in_tags_becomes_the_reply_of_a_rollout(mini: SimpleNamespace) ->
         assert read(broken) == broken
 
 
+def test_calls_agree_by_tool_and_words(mini: SimpleNamespace) -> None:
+    agreed = mini.outcomes.agreed
+    call = ("search", {"query": ["Velmar was rebuilt"]}, None)
+    assert agreed(call, call) == 1.0
+    assert agreed(call, ("visit", {"query": ["Velmar was rebuilt"]}, None)) == 0.0
+    assert 0.5 < agreed(call, ("search", {"query": ["Velmar"]}, None)) < 1.0
+
+
 def result(mini: SimpleNamespace, seed: int, arm: str, loss: float, success: float) -> Any:
     curve = [{"tokens": 0, "train": None, "held_out": 4.0}, {"tokens": 9, "train": 2.0, "held_out": loss}]
-    figures = {"loss_before": 4.0, "loss": loss, "readable": 1.0, "first_step": 0.5, "success": success}
+    figures = {"loss_before": 4.0, "loss": loss, "readable": 1.0, "success": success}
+    figures |= {"first_step": 0.5, "first_words": 0.5}
     return mini.report.Result(seed, arm, curve, figures)
 
 
