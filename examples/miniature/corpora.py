@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -79,6 +78,8 @@ class Size(NamedTuple):
     """Tokens of fine-tuning, those that are only read counted."""
     test: int = 5_000
     """Tokens of held-out runs for the loss."""
+    epochs: int = 2
+    """Of fine-tuning."""
 
 
 def jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -171,19 +172,32 @@ def pack(work: Path, name: str, budget: int) -> None:
         export(prepare(Path("recipes") / f"{name}.yaml"), Path("exports") / name, lambda line: None)
 
 
+def settle(work: Path, size: Size) -> None:
+    """Begin a work folder, or make sure that what is in it was made by the same settings."""
+    work.mkdir(parents=True, exist_ok=True)
+    kept, settings = work / "settings.json", size._asdict()
+    if kept.exists():
+        before = json.loads(kept.read_text(encoding="utf-8"))
+        other = [
+            f"{key} {before.get(key)}, now {settings[key]}" for key in settings if before.get(key) != settings[key]
+        ]
+        if other:
+            raise SystemExit(
+                f"{work} holds a run of other settings ({'; '.join(other)}): give them again, or another --out"
+            )
+    kept.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
+
 def make(work: Path, size: Size) -> None:
     """Everything that training reads, below `work`; what is there already is taken as it is."""
-    work.mkdir(parents=True, exist_ok=True)
-    done = work / "data.json"
-    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == size._asdict():
+    settle(work, size)
+    done = work / "data.done"
+    if done.exists():
         return
-    for folder in ("cpt", "sft", "test", "general", "exports"):
-        shutil.rmtree(work / folder, ignore_errors=True)
     jsonl(work / "general" / "base.jsonl", general(11, size.base))
     jsonl(work / "general" / "cpt.jsonl", general(12, size.cpt))
-    made = worlds_of(size)
     clusters = {"cpt": size.clusters, "sft": size.sft_clusters, "test": size.test_clusters}
-    for split, passages in made.items():
+    for split, passages in worlds_of(size).items():
         (work / split).mkdir(exist_ok=True)
         synthesise(work / split, split, passages, clusters[split])
     budgets = {"base": size.base, "general": size.cpt, "agentic": size.cpt, "sft": size.sft, "heldout": size.test}
@@ -191,7 +205,7 @@ def make(work: Path, size: Size) -> None:
         pack(work, name, budget)
     if shared := leaked(work):
         raise SystemExit(f"held-out titles or questions stand in what is trained on: {shared[:5]}")
-    done.write_text(json.dumps(size._asdict()), encoding="utf-8")
+    done.touch()
 
 
 def leaked(work: Path, exports: Iterable[str] = TRAINED) -> list[str]:

@@ -51,7 +51,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2, help="seeds trained side by side, a core each")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--epochs", type=int, default=2, help="of fine-tuning")
     for name, value in corpora.Size()._asdict().items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     args = parser.parse_args()
@@ -62,7 +61,7 @@ def main() -> None:
     with context.Pool(args.workers) as pool:
         seeds = range(args.seeds)
         pool.starmap(base, [(work, seed, args.device) for seed in seeds], chunksize=1)
-        arms = [(work, seed, name, args.device, args.epochs) for seed in seeds for name in ARMS]
+        arms = [(work, seed, name, args.device, size.epochs) for seed in seeds for name in ARMS]
         pool.starmap(arm, arms, chunksize=1)
     print(report.write(work))
 

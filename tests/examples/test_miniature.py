@@ -61,6 +61,14 @@ def test_the_held_out_world_shares_no_title_and_is_mentioned_nowhere(mini: Simpl
     assert mini.corpora.worlds_of(size) == made
 
 
+def test_a_folder_of_other_settings_is_refused_and_kept(mini: SimpleNamespace, tmp_path: Path) -> None:
+    size = mini.corpora.Size()
+    mini.corpora.settle(tmp_path, size)
+    mini.corpora.settle(tmp_path, size)
+    with pytest.raises(SystemExit, match=r"other settings \(sft 25000, now 7\): give them again, or another --out"):
+        mini.corpora.settle(tmp_path, size._replace(sft=7))
+
+
 def test_a_question_of_the_teacher_follows_from_the_prompt_and_is_kept(mini: SimpleNamespace, tmp_path: Path) -> None:
     passages = list(mini.oracle.passages(5, 20))
     shown = "\n".join(
