@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -42,10 +42,12 @@ def results(work: Path) -> list[Result]:
     return found
 
 
-def spread(values: Sequence[float], share: bool) -> str:
-    """Mean and range."""
-    form: Callable[[float], str] = (lambda v: f"{100 * v:.0f} %") if share else (lambda v: f"{v:.3f}")
-    return f"{form(mean(values))} ({form(min(values))} to {form(max(values))})" if values else "none"
+def spread(values: Sequence[float], form: str) -> str:
+    """Mean and range, each as `form` writes it."""
+    if not values:
+        return "none"
+    least, middle, most = (form.format(value) for value in (min(values), mean(values), max(values)))
+    return f"{middle} ({least} to {most})"
 
 
 def table(found: Sequence[Result]) -> str:
@@ -54,12 +56,16 @@ def table(found: Sequence[Result]) -> str:
     lines = ["| figure | " + " | ".join(ARMS[arm] for arm in arms) + " |", "|---" * (len(arms) + 1) + "|"]
     keys = {**FIGURES, **{k: k.replace(".", " of ") for r in found for k in r.figures if k.startswith("success.")}}
     for key, title in keys.items():
-        cells = [spread([r.figures[key] for r in found if r.arm == arm], _share(key)) for arm in arms]
+        cells = [
+            spread([r.figures[key] for r in found if r.arm == arm], "{:.3f}" if loss(key) else "{:.0%}") for arm in arms
+        ]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += ["", "| agentic CPT less | " + " | ".join(ARMS[arm] for arm in arms if arm != "agentic") + " |"]
     lines.append("|---" * len(arms) + "|")
     for key in FIGURES:
-        cells = [spread(differences(found, key, arm), _share(key)) for arm in arms if arm != "agentic"]
+        form, unit = ("{:+.3f}", 1) if loss(key) else ("{:+.0f} points", 100)
+        pairs = [differences(found, key, arm) for arm in arms if arm != "agentic"]
+        cells = [spread([unit * value for value in pair], form) for pair in pairs]
         lines.append(f"| {FIGURES[key]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -70,8 +76,9 @@ def differences(found: Sequence[Result], key: str, other: str) -> list[float]:
     return [by[seed, "agentic"] - by[seed, other] for seed, arm in by if arm == "agentic" and (seed, other) in by]
 
 
-def _share(key: str) -> bool:
-    return not key.startswith("loss")
+def loss(key: str) -> bool:
+    """Whether a figure is a loss, and no share."""
+    return key.startswith("loss")
 
 
 def plot(found: Sequence[Result]) -> str:

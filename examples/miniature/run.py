@@ -2,7 +2,7 @@
 
 Three arms a seed share a base model, the fine-tuning data and its order: `base` goes straight to fine-tuning, `general`
 and `agentic` see as many tokens of plain or agentic text before it. Every stage leaves a folder below `--out` and is
-not done again, so a run that was killed goes on. Seeds are trained side by side, one core each.
+not done again, so a run that was killed goes on. Arms are trained side by side, one core each.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def arm(work: Path, seed: int, name: str, device: str, epochs: int) -> None:
 
 def main() -> None:
     """Make the data, train, roll out, and report."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=Path("runs/miniature"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2, help="seeds trained side by side, a core each")
-    parser.add_argument("--device", default="cpu")
+    parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/miniature"), help="folder of everything that is made")
+    parser.add_argument("--seeds", type=int, default=3, help="more only add to those that are there")
+    parser.add_argument("--workers", type=int, default=2, help="arms trained side by side, a core each")
+    parser.add_argument("--device", default="cpu", help="of PyTorch")
     for name, value in corpora.Size()._asdict().items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, help="see `Size` in corpora.py")
     args = parser.parse_args()
     size = corpora.Size(**{name: getattr(args, name) for name in corpora.Size._fields})
     work = args.out.resolve()

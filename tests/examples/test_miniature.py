@@ -226,8 +226,8 @@ def test_the_report_has_means_ranges_and_differences_within_seeds(mini: SimpleNa
         result(mini, 0, "agentic", 0.5, 0.6), result(mini, 1, "agentic", 1.8, 0.4),
     ]  # fmt: skip
     text = mini.report.table(found)
-    assert "| task success | 20 % (10 % to 30 %) | 50 % (40 % to 60 %) |" in text
-    assert "| task success | 30 % (10 % to 50 %) |" in text  # 0.5 and 0.1, each within its seed
+    assert "| task success | 20% (10% to 30%) | 50% (40% to 60%) |" in text
+    assert "| task success | +30 points (+10 points to +50 points) |" in text  # 0.5 and 0.1, each within its seed
     assert mini.report.differences(found, "loss", "base") == pytest.approx([-0.5, -0.2])
     drawn = ElementTree.fromstring(mini.report.plot(found))
     assert len(drawn.findall(".//{*}polyline")) == 2
