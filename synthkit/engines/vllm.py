@@ -23,7 +23,7 @@ from synthkit.core.errors import EngineDead, EngineError, RequestRefused
 from synthkit.engines.reaper import Reaper, deaf_to_interrupts
 from synthkit.engines.reasoning import split_reasoning
 from synthkit.engines.replicas import choose
-from synthkit.engines.vllm_args import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, Installed, engine_arguments, installed
+from synthkit.engines.vllm_args import CPU_ENVIRONMENT, ENVIRONMENT, Installed, engine_arguments, installed
 from synthkit.engines.vllm_config import VllmConfig
 
 _TOKENIZE_IN_THREAD = 8192
@@ -64,7 +64,7 @@ class VllmEngine:
     async def start(self) -> None:
         """Load the model once per replica, one after the other: about 10 s for a small one on a CPU."""
         found = installed()
-        for name, value in (QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if found.cpu else {})).items():
+        for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if found.cpu else {})).items():
             os.environ.setdefault(name, value)
         logging.getLogger("vllm").setLevel(logging.ERROR)  # it warns before it reads its own variable
         try:

@@ -22,7 +22,9 @@ from synthkit.engines.vllm_config import VllmConfig
 SUPPORTED = ((0, 19), (0, 33))
 """Versions of vLLM the adapter is written for: from the first, below the second. Tested: 0.32 on a CPU."""
 
-QUIET_ENVIRONMENT = {
+ENVIRONMENT = {
+    # By default it forks on GPUs: a process full of threads, and of Lance, which does not bear it.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
