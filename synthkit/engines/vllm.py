@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
@@ -20,6 +22,7 @@ from typing import Any, Literal
 
 from synthkit.core.engine import Completion, Load, Request, Role, Sample, Usage
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused
+from synthkit.engines.loading import load_all
 from synthkit.engines.reaper import Reaper, deaf_to_interrupts
 from synthkit.engines.reasoning import split_reasoning
 from synthkit.engines.replicas import choose
@@ -62,16 +65,15 @@ class VllmEngine:
         return max(1, self._sequences * len(self._replicas) * 5 // 4)
 
     async def start(self) -> None:
-        """Load the model once per replica, one after the other: about 10 s for a small one on a CPU."""
+        """Load the model once per replica: about 10 s for a small one on a CPU."""
         found = installed()
         for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if found.cpu else {})).items():
             os.environ.setdefault(name, value)
         logging.getLogger("vllm").setLevel(logging.ERROR)  # it warns before it reads its own variable
         try:
-            with self._reaper:
-                for index in range(self.config.replicas):
-                    engine = await asyncio.to_thread(_load, self.config, self.roles, found, index)
-                    self._replicas.append(_Replica(engine))
+            with self._reaper, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                await self._load(found)
             self._prepare()
         except BaseException as error:
             await self.close()
@@ -124,6 +126,20 @@ class VllmEngine:
         self._tokenizer = self._template = None
         await asyncio.gather(*(asyncio.to_thread(_shut_down, replica.engine) for replica in replicas))
         await asyncio.to_thread(self._reaper.close)
+
+    async def _load(self, found: Installed) -> None:
+        """All replicas; when this is cancelled, none is left, neither loaded nor loading."""
+        stopping = threading.Event()
+
+        def interrupt() -> None:
+            stopping.set()
+            self._reaper.kill()  # a core cannot be asked while it loads; without it vLLM gives up waiting
+
+        def load(index: int) -> Any:
+            return _load(self.config, self.roles, found, index, stopping)
+
+        engines = await load_all(load, self.config.replicas, interrupt, _shut_down)
+        self._replicas = [_Replica(engine) for engine in engines]
 
     def _prepare(self) -> None:
         """Take what requests need from the first replica."""
@@ -244,17 +260,18 @@ class VllmEngine:
         return final
 
 
-def _load(config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int) -> Any:
-    """One engine, with its core process loaded and ready; blocks."""
-    import warnings
-
-    with warnings.catch_warnings(), deaf_to_interrupts():
-        warnings.simplefilter("ignore")
+def _load(
+    config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int, stopping: threading.Event
+) -> Any:
+    """One engine, with its core process loaded and ready; blocks. EngineError once it is `stopping`."""
+    with deaf_to_interrupts():
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = engine_arguments(config, roles, found, index, set(AsyncEngineArgs.__dataclass_fields__))
+        if stopping.is_set():
+            raise EngineError("stopped before it was loaded")
         # Batch sizes go by the context: AsyncLLM's own is in no table, which means 128 sequences and 2,048 tokens a
         # step on any GPU; as `LLM` an H100 takes 1,024 and 16,384 (0.19 to 0.32). A CPU keeps what was measured.
         context = UsageContext.ENGINE_CONTEXT if found.cpu else UsageContext.LLM_CLASS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,8 +58,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[StandIn]:
 def test_an_h100_gets_the_batch_of_offline_use(told: list[StandIn], monkeypatch: pytest.MonkeyPatch) -> None:
     from vllm.engine import arg_utils
 
-    adapter._load(VllmConfig(vllm="org/model"), {}, CUDA, 0)
-    adapter._load(VllmConfig(vllm="org/model"), {}, CPU, 0)
+    adapter._load(VllmConfig(vllm="org/model"), {}, CUDA, 0, Event())
+    adapter._load(VllmConfig(vllm="org/model"), {}, CPU, 0, Event())
     gpu, cpu = told
     h100 = SimpleNamespace(
         get_device_total_memory=lambda: 80 << 30,
