@@ -21,7 +21,7 @@ from itertools import count
 from typing import Any, Literal
 
 from synthkit.core.engine import Completion, Load, Request, Role, Sample, Usage
-from synthkit.core.errors import EngineDead, EngineError, RequestRefused
+from synthkit.core.errors import EngineDead, EngineError, RequestRefused, TransportError
 from synthkit.engines.loading import load_all
 from synthkit.engines.reaper import Reaper, deaf_to_interrupts
 from synthkit.engines.reasoning import split_reasoning
@@ -29,6 +29,7 @@ from synthkit.engines.replicas import choose
 from synthkit.engines.vllm_args import CPU_ENVIRONMENT, ENVIRONMENT, Installed, engine_arguments, installed
 from synthkit.engines.vllm_config import VllmConfig
 
+_LOG = logging.getLogger(__name__)
 _TOKENIZE_IN_THREAD = 8192
 """Characters above which tokenising leaves the event loop; below, a thread costs more than the work."""
 
@@ -38,6 +39,8 @@ class _Replica:
     """One engine core and what it has to do."""
 
     engine: Any
+    sequences: int
+    """Samples it works on at once."""
     outstanding: int = 0
     alive: bool = True
 
@@ -56,13 +59,16 @@ class VllmEngine:
         self._tokenizer: Any = None
         self._template: Any = None
         self._context = 0
-        self._sequences = 0
         self._refusals: tuple[type[Exception], ...] = (ValueError, TypeError)
+
+    @property
+    def _sequences(self) -> int:
+        return sum(replica.sequences for replica in self._replicas if replica.alive)
 
     @property
     def window(self) -> int:
         """A quarter more than fits the batch, so that the scheduler always has the next request at hand."""
-        return max(1, self._sequences * len(self._replicas) * 5 // 4)
+        return max(1, self._sequences * 5 // 4)
 
     async def start(self) -> None:
         """Load the model once per replica: about 10 s for a small one on a CPU."""
@@ -94,7 +100,7 @@ class VllmEngine:
         while True:
             outstanding = [replica.outstanding for replica in self._replicas]
             alive = [replica.alive for replica in self._replicas]
-            index = choose(outstanding, alive, prefix, slack=max(8, self._sequences // 8))
+            index = choose(outstanding, alive, prefix, slack=max(8, self._replicas[0].sequences // 8))
             if index is None:
                 raise EngineDead(f"vllm: the engine core of {self.config.vllm!r} died; its log says why")
             replica = self._replicas[index]
@@ -102,7 +108,7 @@ class VllmEngine:
             try:
                 output = await self._generate(replica.engine, tokens, params, request)
             except EngineDeadError:
-                replica.alive = False
+                self._buried(replica)
                 continue
             finally:
                 replica.outstanding -= request.n
@@ -117,7 +123,7 @@ class VllmEngine:
     def load(self) -> Load:
         """Samples in the batch and beyond it, as counted here."""
         outstanding = sum(replica.outstanding for replica in self._replicas)
-        running = min(outstanding, self._sequences * len(self._replicas))
+        running = min(outstanding, self._sequences)
         return Load(running, outstanding - running)
 
     async def close(self) -> None:
@@ -126,6 +132,16 @@ class VllmEngine:
         self._tokenizer = self._template = None
         await asyncio.gather(*(asyncio.to_thread(_shut_down, replica.engine) for replica in replicas))
         await asyncio.to_thread(self._reaper.close)
+
+    def _buried(self, replica: _Replica) -> None:
+        """Leave a dead engine core out, and say so once; without this a run would just be slower."""
+        if replica.alive:
+            replica.alive = False
+            left, all_ = sum(each.alive for each in self._replicas), len(self._replicas)
+            if left:
+                _LOG.warning(
+                    "an engine core of %r died; %d of %d are left and take its requests", self.config.vllm, left, all_
+                )
 
     async def _load(self, found: Installed) -> None:
         """All replicas; when this is cancelled, none is left, neither loaded nor loading."""
@@ -139,7 +155,7 @@ class VllmEngine:
             return _load(self.config, self.roles, found, index, stopping)
 
         engines = await load_all(load, self.config.replicas, interrupt, _shut_down)
-        self._replicas = [_Replica(engine) for engine in engines]
+        self._replicas = [_Replica(engine, _sequences(engine.vllm_config)) for engine in engines]
 
     def _prepare(self) -> None:
         """Take what requests need from the first replica."""
@@ -151,7 +167,6 @@ class VllmEngine:
         if getattr(self._tokenizer, "chat_template", None) is None:
             raise EngineError(f"vllm: {self.config.vllm!r} has no chat template; use an instruct model")
         self._context = first.vllm_config.model_config.max_model_len
-        self._sequences = first.vllm_config.scheduler_config.max_num_seqs
         self._refusals = (ValueError, TypeError, getattr(vllm.exceptions, "VLLMClientError", ValueError))
         self._adapters = {
             name: LoRARequest(name, number, path) for number, (name, path) in enumerate(self.config.loras.items(), 1)
@@ -260,6 +275,12 @@ class VllmEngine:
         return final
 
 
+def _sequences(config: Any) -> int:
+    """Samples one engine works on at once; vLLM's figure is for one data-parallel rank."""
+    ranks: int = config.parallel_config.data_parallel_size
+    return ranks * int(config.scheduler_config.max_num_seqs)
+
+
 def _load(
     config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int, stopping: threading.Event
 ) -> Any:
@@ -281,6 +302,8 @@ def _load(
 def _completion(request: Request, output: Any, labels: Mapping[str, int], copies: int) -> Completion:
     """What vLLM gave, as samples in order; a greedy reply stands for all `n`."""
     samples = []
+    if broken := {each.finish_reason for each in output.outputs} & {"error", "abort"}:
+        raise TransportError(f"vLLM ended the reply by itself ({broken.pop()}); its log says why")
     for each in sorted(output.outputs, key=lambda each: each.index):
         finish: Literal["stop", "length"] = "length" if each.finish_reason == "length" and not labels else "stop"
         if labels:

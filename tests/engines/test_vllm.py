@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from synthkit.core.engine import Completion, Constraint, Role
-from synthkit.core.errors import EngineDead, EngineError, RequestRefused
+from synthkit.core.errors import EngineDead, EngineError, RequestRefused, TransportError
 from synthkit.engines.vllm import VllmEngine
 from synthkit.engines.vllm_config import VllmConfig
 from synthkit.testing.engine_contract import Running
@@ -236,16 +236,31 @@ def test_ctrl_c_stops_a_load_and_leaves_no_core(tiny: Path, tmp_path: Path, seen
     assert not [core for core in born if Path(f"/proc/{core}").exists()]
 
 
-async def test_replicas_share_the_work(tiny: Path) -> None:
+async def test_replicas_share_the_work_and_outlive_a_core(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
     engine = VllmConfig(vllm=str(tiny), replicas=2).build({})
     assert isinstance(engine, VllmEngine)
-    await engine.start()
     others = set(cores(os.getpid()))
+    await engine.start()
+    mine = set(cores(os.getpid())) - others
+    assert len(mine) == 2
     assert engine.window == 2 * 128 * 5 // 4
-    done = await asyncio.gather(*(engine.complete(request(f"{i} rivers")) for i in range(16)))
+    with pytest.raises(TransportError, match=r"by itself \(error\)"):  # its lexer is too large for guidance
+        await engine.complete(request(constraint=Constraint("regex", "(a{1000}){1000}")))
+
+    async def crowd() -> list[Completion]:
+        work = asyncio.gather(*(engine.complete(request(f"{i} rivers")) for i in range(32)))
+        return await asyncio.wait_for(work, 60)
+
+    await crowd()
+    os.kill(mine.pop(), signal.SIGKILL)
+    done = await crowd()
     assert all(each.samples for each in done)
+    assert engine.window == 128 * 5 // 4
+    assert [each.message for each in caplog.records if each.name == "synthkit.engines.vllm"] == [
+        f"an engine core of '{tiny}' died; 1 of 2 are left and take its requests"
+    ]
     await engine.close()
-    assert len(others - set(cores(os.getpid()))) == 2
+    assert set(cores(os.getpid())) == others
 
 
 def test_closing_is_quiet_and_fast(tiny: Path, tmp_path: Path) -> None:

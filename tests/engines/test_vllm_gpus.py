@@ -82,3 +82,11 @@ async def test_the_core_is_spawned_and_not_forked(told: list[StandIn], monkeypat
     assert get_mp_context().get_start_method() == "spawn"
     await engine.close()
     assert [each.down for each in told] == [1]
+
+
+async def test_the_window_counts_every_data_parallel_rank(told: list[StandIn]) -> None:
+    engine = VllmConfig(vllm="org/model", replicas=2, args={"data_parallel_size": 4}).build({})
+    await engine.start()
+    assert engine.window == 2 * 4 * 64 * 5 // 4
+    await engine.close()
+    assert [each.down for each in told] == [1, 1]
