@@ -95,7 +95,7 @@ def engine_arguments(
         "scheduling_policy": "priority",
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
-        "structured_outputs_config": _structured(config, roles, found),
+        "structured_outputs_config": _structured(config, roles),
     }
     arguments |= _CPU_ARGUMENTS if found.cpu else _devices(config, index, known)
     if config.loras:
@@ -105,15 +105,17 @@ def engine_arguments(
     return arguments | given
 
 
-def _structured(config: VllmConfig, roles: Mapping[str, Role], found: Installed) -> dict[str, Any]:
+def _structured(config: VllmConfig, roles: Mapping[str, Role]) -> dict[str, Any]:
     """The backend and, with a thinking role, the parser that lets thoughts be free and the reply constrained."""
-    backend = "guidance" if config.structured == "auto" and found.cpu else config.structured
+    given = dict(config.args.get("structured_outputs_config", {}))
+    # Not vLLM's own auto: it takes no `disable_any_whitespace`, and JSON with free whitespace can fill a reply with it.
+    backend = given.get("backend", "guidance" if config.structured == "auto" else config.structured)
     told: dict[str, Any] = {"backend": backend}
-    if found.cpu and backend in ("guidance", "xgrammar"):
+    if backend in ("guidance", "xgrammar"):
         told["disable_any_whitespace"] = True
     if any(role.thinking for role in roles.values()):
         told["reasoning_parser"] = "qwen3"
-    return told | dict(config.args.get("structured_outputs_config", {}))
+    return told | given
 
 
 def _devices(config: VllmConfig, index: int, known: Collection[str]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class VllmConfig(EngineConfig):
     args: dict[str, Any] = Field(default_factory=dict)
     """Any argument of vLLM's engine (`max_model_len: 40Ki`, `quantization: fp8`); passed through as it is."""
     structured: Literal["auto", "xgrammar", "guidance", "outlines"] = "auto"
-    """What enforces `out:`; auto is guidance on a CPU and vLLM's own choice on GPUs."""
+    """What enforces `out:`; auto is guidance, on a CPU and on GPUs."""
     loras: dict[str, str] = Field(default_factory=dict)
     """LoRA adapters by the name roles use (`lora: name`): folders."""
     seed: int = 0

@@ -71,7 +71,7 @@ def test_arguments_of_a_cpu_and_of_gpus() -> None:
     cuda = arguments(CUDA, gpus=2)
     assert cuda["tensor_parallel_size"] == 2
     assert "enforce_eager" not in cuda
-    assert cuda["structured_outputs_config"] == {"backend": "auto"}
+    assert cuda["structured_outputs_config"] == cpu["structured_outputs_config"]
     second = arguments(CUDA, 1, gpus=2, replicas=2)
     assert second["device_ids"] == [2, 3]
 
@@ -80,6 +80,12 @@ def test_arguments_of_the_spec_win() -> None:
     made = arguments(args={"max_num_seqs": 3, "structured_outputs_config": {"backend": "xgrammar"}})
     assert made["max_num_seqs"] == 3
     assert made["structured_outputs_config"]["backend"] == "xgrammar"
+
+
+def test_whitespace_is_bound_only_where_vllm_takes_it() -> None:
+    for given in ({"structured": "outlines"}, {"args": {"structured_outputs_config": {"backend": "auto"}}}):
+        made = arguments(CUDA, **given)["structured_outputs_config"]
+        assert "disable_any_whitespace" not in made
 
 
 def test_a_thinking_role_brings_the_reasoning_parser() -> None:
