@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from itertools import count
@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from synthkit.core.engine import Completion, Load, Request, Role, Sample, Usage
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused, TransportError
+from synthkit.engines.devices import DEVICES
 from synthkit.engines.loading import load_all
 from synthkit.engines.reaper import Reaper, deaf_to_interrupts
 from synthkit.engines.reasoning import split_reasoning
@@ -53,6 +54,7 @@ class VllmEngine:
         self.config = config
         self.roles = roles
         self._replicas: list[_Replica] = []
+        self._gpus: Sequence[int | str] = ()
         self._reaper = Reaper()
         self._numbers = count()
         self._adapters: dict[str, Any] = {}
@@ -132,6 +134,8 @@ class VllmEngine:
         self._tokenizer = self._template = None
         await asyncio.gather(*(asyncio.to_thread(_shut_down, replica.engine) for replica in replicas))
         await asyncio.to_thread(self._reaper.close)
+        DEVICES.give_back(self._gpus)
+        self._gpus = ()
 
     def _buried(self, replica: _Replica) -> None:
         """Leave a dead engine core out, and say so once; without this a run would just be slower."""
@@ -152,7 +156,9 @@ class VllmEngine:
             self._reaper.kill()  # a core cannot be asked while it loads; without it vLLM gives up waiting
 
         def load(index: int) -> Any:
-            return _load(self.config, self.roles, found, index, stopping)
+            if not index and not found.cpu:
+                self._gpus = _take_gpus(self.config)
+            return _load(self.config, self.roles, found, index, stopping, self._gpus)
 
         engines = await load_all(load, self.config.replicas, interrupt, _shut_down)
         self._replicas = [_Replica(engine, _sequences(engine.vllm_config)) for engine in engines]
@@ -281,8 +287,25 @@ def _sequences(config: Any) -> int:
     return ranks * int(config.scheduler_config.max_num_seqs)
 
 
+def _take_gpus(config: VllmConfig) -> Sequence[int | str]:
+    """The GPUs of all replicas."""
+    import torch
+
+    each = config.gpus_of_replica()
+    if config.args.get("distributed_executor_backend") == "ray" or config.args.get("nnodes", 1) > 1:
+        return range(config.replicas * each)  # they lie on several machines, and vLLM places them
+    shares = not {"gpu_memory_utilization", "kv_cache_memory_bytes"}.isdisjoint(config.args)
+    present = torch.accelerator.device_count()
+    return DEVICES.take(config.vllm, config.replicas * each, present, config.args.get("device_ids"), shares)
+
+
 def _load(
-    config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int, stopping: threading.Event
+    config: VllmConfig,
+    roles: Mapping[str, Role],
+    found: Installed,
+    index: int,
+    stopping: threading.Event,
+    gpus: Sequence[int | str],
 ) -> Any:
     """One engine, with its core process loaded and ready; blocks. EngineError once it is `stopping`."""
     with deaf_to_interrupts():
@@ -290,7 +313,7 @@ def _load(
         from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        arguments = engine_arguments(config, roles, found, index, set(AsyncEngineArgs.__dataclass_fields__))
+        arguments = engine_arguments(config, roles, found, index, set(AsyncEngineArgs.__dataclass_fields__), gpus)
         if stopping.is_set():
             raise EngineError("stopped before it was loaded")
         # Batch sizes go by the context: AsyncLLM's own is in no table, which means 128 sequences and 2,048 tokens a

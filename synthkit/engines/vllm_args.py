@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -77,9 +77,14 @@ def installed() -> Installed:
 
 
 def engine_arguments(
-    config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int, known: Collection[str]
+    config: VllmConfig,
+    roles: Mapping[str, Role],
+    found: Installed,
+    index: int,
+    known: Collection[str],
+    gpus: Sequence[int | str],
 ) -> dict[str, Any]:
-    """Arguments of replica `index`; `known` are the names this vLLM takes."""
+    """Arguments of replica `index`; `known` are the names this vLLM takes, `gpus` those of all replicas."""
     for name in config.args:
         if name not in known:
             near = get_close_matches(name, known, 1)
@@ -97,11 +102,13 @@ def engine_arguments(
         "use_tqdm_on_load": False,
         "structured_outputs_config": _structured(config, roles),
     }
-    arguments |= _CPU_ARGUMENTS if found.cpu else _devices(config, index, known)
+    arguments |= _CPU_ARGUMENTS if found.cpu else _devices(config, index, known, gpus)
     if config.loras:
         rank = max(_rank(Path(path)) for path in config.loras.values())
         arguments |= {"enable_lora": True, "max_loras": len(config.loras), "max_lora_rank": rank}
-    given = {name: value for name, value in config.args.items() if name != "structured_outputs_config"}
+    given = {
+        name: value for name, value in config.args.items() if name not in ("structured_outputs_config", "device_ids")
+    }
     return arguments | given
 
 
@@ -118,16 +125,18 @@ def _structured(config: VllmConfig, roles: Mapping[str, Role]) -> dict[str, Any]
     return told | given
 
 
-def _devices(config: VllmConfig, index: int, known: Collection[str]) -> dict[str, Any]:
-    """The GPUs of one replica."""
+def _devices(config: VllmConfig, index: int, known: Collection[str], gpus: Sequence[int | str]) -> dict[str, Any]:
+    """The GPUs of one replica, out of those of the engine; vLLM takes the first ones where it is not told."""
     arguments: dict[str, Any] = {"tensor_parallel_size": config.gpus}
-    if config.replicas > 1:
+    each = config.gpus_of_replica()
+    if config.replicas > 1 or list(gpus) != list(range(each)):
         if "device_ids" not in known:
             raise EngineError(
-                "this vLLM cannot be told which GPUs a replica takes; upgrade it, or write "
-                f"`args: {{data_parallel_size: {config.replicas}}}` in place of `replicas`"
+                "this vLLM cannot be told which GPUs a replica or a second engine takes; upgrade it, or write "
+                f"`args: {{data_parallel_size: {config.replicas}}}` in place of `replicas`, and serve a second "
+                "engine by `vllm serve` (`openai:`)"
             )
-        arguments["device_ids"] = list(range(index * config.gpus, (index + 1) * config.gpus))
+        arguments["device_ids"] = list(gpus[index * each : (index + 1) * each])
     return arguments
 
 
