@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synthkit.core.errors import EngineError
 from synthkit.core.ids import Id, digest
 
 Capability = Literal[
@@ -136,10 +137,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """All `n` samples of one request, in order."""
+    """The `n` samples of one request, in order; fewer only with a `failure`."""
 
     samples: tuple[Sample, ...]
     usage: Usage = field(default_factory=Usage)
+    failure: EngineError | None = None
+    """Why the rest is missing, where a server gives samples one by one; raised once those here are in the journal."""
 
 
 @dataclass(frozen=True, slots=True)

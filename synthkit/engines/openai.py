@@ -84,7 +84,10 @@ class OpenAIEngine:
             raise
 
     async def complete(self, request: Request) -> Completion:
-        """Ask until `n` samples are there; servers that give one at a time are asked several times."""
+        """Ask until `n` samples are there; servers that give one at a time are asked several times.
+
+        What those answered is kept when one of the requests fails: see `Completion.failure`.
+        """
         if self._session is None:
             raise EngineError(f"openai: {self.config.openai!r} is not started")
         self._check_labels(request)
@@ -93,12 +96,18 @@ class OpenAIEngine:
             answer = await self._ask(request, 1, 0)
             return Completion(answer.samples[:1] * request.n, answer.usage)
         first = await self._ask(request, request.n, 0)
-        answers = [first]
+        answers, failure = [first], None
         missing = range(len(first.samples), request.n)
         if missing:
             tasks = [asyncio.ensure_future(self._ask(request, 1, index)) for index in missing]
             try:
-                answers += await asyncio.gather(*tasks)
+                for told in await asyncio.gather(*tasks, return_exceptions=True):
+                    if isinstance(told, Answer):
+                        answers.append(told)
+                    elif isinstance(told, EngineError):
+                        failure = failure or told
+                    else:
+                        raise told
             finally:
                 for task in tasks:
                     task.cancel()
@@ -108,7 +117,7 @@ class OpenAIEngine:
             cached=first.usage.cached,
             completion=sum(answer.usage.completion for answer in answers),
         )
-        return Completion(samples, usage)
+        return Completion(samples, usage, failure)
 
     def count_tokens(self, text: str) -> int:
         """Tokens by the configured tokenizer; a quarter of the bytes where there is none."""

@@ -2,8 +2,9 @@
 
 vLLM's engine core is an orphan after a `kill -9` of its parent (seen on 0.32: alive 15 s later, GPU memory held).
 PDEATHSIG would have to be set inside the child and is tied to the thread that started it. So a small watcher
-process (8 MB, one wake-up a second) is told the children that appear while an engine starts; when its stdin closes
-or its parent changes, it kills those that are left. Linux only, as vLLM is.
+process (8 MB, one wake-up a second) is told the children that appear while an engine starts; it kills those that are
+left when it is told to, or when its parent changes. The end of its stdin says nothing: a forked child holds the other
+end, too. Linux only, as vLLM is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-_WATCHER = """
+_WATCHER = r"""
 import os, select, signal
 parent, wards = os.getppid(), {}
 def start(pid):
@@ -29,19 +30,25 @@ def start(pid):
             return file.read().rpartition(")")[2].split()[19]
     except OSError:
         return None
-while os.getppid() == parent:
+def kill():
+    for pid, started in wards.items():
+        if started and start(pid) == started:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+rest, over = b"", False
+while not over and os.getppid() == parent:
     if select.select([0], [], [], 1.0)[0]:
         told = os.read(0, 65536)
-        if not told:
-            break
-        for pid in told.split():
-            wards[int(pid)] = start(int(pid))
-for pid, started in wards.items():
-    if started and start(pid) == started:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except OSError:
-            pass
+        *lines, rest = (rest + told).split(b"\n")
+        for line in lines:
+            if line == b"kill":
+                kill()
+            elif line != b"end":
+                wards[int(line)] = start(int(line))
+        over = not told or b"end" in lines
+kill()
 """
 _EVERY = 0.1
 
@@ -50,8 +57,9 @@ _EVERY = 0.1
 def deaf_to_interrupts() -> Iterator[None]:
     """Children started by this thread do not hear Ctrl-C, which a terminal sends to them too.
 
-    The signal mask survives fork and exec, and a handler that the child installs changes nothing about it. So a first
-    Ctrl-C lets running requests end; vLLM's core would drop them all.
+    The signal mask survives fork and exec, and a handler that the child installs changes nothing about it. A first
+    Ctrl-C aborts the requests under way and keeps what is finished; a core that heard it would die meanwhile, which is
+    another end of a run (exit 4).
     """
     resource_tracker.ensure_running()  # it lifts the mask when it starts, so it must be there before
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -92,10 +100,15 @@ class Reaper:
         self._thread.join()
         self._tell()
 
+    def kill(self) -> None:
+        """Kill the children seen so far, and go on watching."""
+        self._say(b"kill\n")
+
     def close(self) -> None:
         """Kill what is left of the children, and end the watcher."""
         if self._watcher is None:
             return
+        self._say(b"end\n")
         watcher, self._watcher = self._watcher, None
         assert watcher.stdin is not None
         with contextlib.suppress(OSError):
@@ -109,11 +122,15 @@ class Reaper:
     def _tell(self) -> None:
         new = _descendants() - self._known
         self._known |= new
-        if new and self._watcher is not None:
+        if new:
+            self._say(b"".join(b"%d\n" % pid for pid in new))
+
+    def _say(self, lines: bytes) -> None:
+        if self._watcher is not None:
             pipe: IO[bytes] | None = self._watcher.stdin
             assert pipe is not None
             with contextlib.suppress(OSError):
-                pipe.write(b"".join(b"%d\n" % pid for pid in new))
+                pipe.write(lines)
                 pipe.flush()
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -21,12 +23,15 @@ from typing import Any
 
 from synthkit.core.engine import Completion, Load, Request, Role
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused
+from synthkit.engines.devices import DEVICES
+from synthkit.engines.loading import load_all
 from synthkit.engines.reaper import Reaper, deaf_to_interrupts
 from synthkit.engines.replicas import choose
-from synthkit.engines.vllm_args import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, Installed, engine_arguments, installed
+from synthkit.engines.vllm_args import CPU_ENVIRONMENT, ENVIRONMENT, Installed, engine_arguments, installed
 from synthkit.engines.vllm_config import VllmConfig
 from synthkit.engines.vllm_replies import completion
 
+_LOG = logging.getLogger(__name__)
 _TOKENIZE_IN_THREAD = 8192
 """Characters above which tokenising leaves the event loop; below, a thread costs more than the work."""
 
@@ -36,6 +41,8 @@ class _Replica:
     """One engine core and what it has to do."""
 
     engine: Any
+    sequences: int
+    """Samples it works on at once."""
     outstanding: int = 0
     alive: bool = True
 
@@ -48,31 +55,34 @@ class VllmEngine:
         self.config = config
         self.roles = roles
         self._replicas: list[_Replica] = []
+        self._gpus: Sequence[int | str] = ()
         self._reaper = Reaper()
         self._numbers = count()
         self._adapters: dict[str, Any] = {}
         self._tokenizer: Any = None
         self._template: Any = None
         self._context = 0
-        self._sequences = 0
         self._refusals: tuple[type[Exception], ...] = (ValueError, TypeError)
+
+    @property
+    def _sequences(self) -> int:
+        return sum(replica.sequences for replica in self._replicas if replica.alive)
 
     @property
     def window(self) -> int:
         """A quarter more than fits the batch, so that the scheduler always has the next request at hand."""
-        return max(1, self._sequences * len(self._replicas) * 5 // 4)
+        return max(1, self._sequences * 5 // 4)
 
     async def start(self) -> None:
-        """Load the model once per replica, one after the other: about 10 s for a small one on a CPU."""
+        """Load the model once per replica: about 10 s for a small one on a CPU."""
         found = installed()
-        for name, value in (QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if found.cpu else {})).items():
+        for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if found.cpu else {})).items():
             os.environ.setdefault(name, value)
         logging.getLogger("vllm").setLevel(logging.ERROR)  # it warns before it reads its own variable
         try:
-            with self._reaper:
-                for index in range(self.config.replicas):
-                    engine = await asyncio.to_thread(_load, self.config, self.roles, found, index)
-                    self._replicas.append(_Replica(engine))
+            with self._reaper, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                await self._load(found)
             self._prepare()
         except BaseException as error:
             await self.close()
@@ -96,7 +106,7 @@ class VllmEngine:
         while True:
             outstanding = [replica.outstanding for replica in self._replicas]
             alive = [replica.alive for replica in self._replicas]
-            index = choose(outstanding, alive, prefix, slack=max(8, self._sequences // 8))
+            index = choose(outstanding, alive, prefix, slack=max(8, self._replicas[0].sequences // 8))
             if index is None:
                 raise EngineDead(f"vllm: the engine core of {self.config.vllm!r} died; its log says why")
             replica = self._replicas[index]
@@ -104,7 +114,7 @@ class VllmEngine:
             try:
                 output = await self._generate(replica.engine, tokens, params, request)
             except EngineDeadError:
-                replica.alive = False
+                self._buried(replica)
                 continue
             finally:
                 replica.outstanding -= request.n
@@ -119,7 +129,7 @@ class VllmEngine:
     def load(self) -> Load:
         """Samples in the batch and beyond it, as counted here."""
         outstanding = sum(replica.outstanding for replica in self._replicas)
-        running = min(outstanding, self._sequences * len(self._replicas))
+        running = min(outstanding, self._sequences)
         return Load(running, outstanding - running)
 
     async def close(self) -> None:
@@ -128,6 +138,34 @@ class VllmEngine:
         self._tokenizer = self._template = None
         await asyncio.gather(*(asyncio.to_thread(_shut_down, replica.engine) for replica in replicas))
         await asyncio.to_thread(self._reaper.close)
+        DEVICES.give_back(self._gpus)
+        self._gpus = ()
+
+    def _buried(self, replica: _Replica) -> None:
+        """Leave a dead engine core out, and say so once; without this a run would just be slower."""
+        if replica.alive:
+            replica.alive = False
+            left, all_ = sum(each.alive for each in self._replicas), len(self._replicas)
+            if left:
+                _LOG.warning(
+                    "an engine core of %r died; %d of %d are left and take its requests", self.config.vllm, left, all_
+                )
+
+    async def _load(self, found: Installed) -> None:
+        """All replicas; when this is cancelled, none is left, neither loaded nor loading."""
+        stopping = threading.Event()
+
+        def interrupt() -> None:
+            stopping.set()
+            self._reaper.kill()  # a core cannot be asked while it loads; without it vLLM gives up waiting
+
+        def load(index: int) -> Any:
+            if not index and not found.cpu:
+                self._gpus = _take_gpus(self.config)
+            return _load(self.config, self.roles, found, index, stopping, self._gpus)
+
+        engines = await load_all(load, self.config.replicas, interrupt, _shut_down)
+        self._replicas = [_Replica(engine, _sequences(engine.vllm_config)) for engine in engines]
 
     def _prepare(self) -> None:
         """Take what requests need from the first replica."""
@@ -139,7 +177,6 @@ class VllmEngine:
         if not self.config.embed and getattr(self._tokenizer, "chat_template", None) is None:
             raise EngineError(f"vllm: {self.config.vllm!r} has no chat template; use an instruct model")
         self._context = first.vllm_config.model_config.max_model_len
-        self._sequences = first.vllm_config.scheduler_config.max_num_seqs
         self._refusals = (ValueError, TypeError, getattr(vllm.exceptions, "VLLMClientError", ValueError))
         self._adapters = {
             name: LoRARequest(name, number, path) for number, (name, path) in enumerate(self.config.loras.items(), 1)
@@ -264,17 +301,45 @@ class VllmEngine:
         return final
 
 
-def _load(config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int) -> Any:
-    """One engine, with its core process loaded and ready; blocks."""
-    import warnings
+def _sequences(config: Any) -> int:
+    """Samples one engine works on at once; vLLM's figure is for one data-parallel rank."""
+    ranks: int = config.parallel_config.data_parallel_size
+    return ranks * int(config.scheduler_config.max_num_seqs)
 
-    with warnings.catch_warnings(), deaf_to_interrupts():
-        warnings.simplefilter("ignore")
+
+def _take_gpus(config: VllmConfig) -> Sequence[int | str]:
+    """The GPUs of all replicas."""
+    import torch
+
+    each = config.gpus_of_replica()
+    if config.args.get("distributed_executor_backend") == "ray" or config.args.get("nnodes", 1) > 1:
+        return range(config.replicas * each)  # they lie on several machines, and vLLM places them
+    shares = not {"gpu_memory_utilization", "kv_cache_memory_bytes"}.isdisjoint(config.args)
+    present = torch.accelerator.device_count()
+    return DEVICES.take(config.vllm, config.replicas * each, present, config.args.get("device_ids"), shares)
+
+
+def _load(
+    config: VllmConfig,
+    roles: Mapping[str, Role],
+    found: Installed,
+    index: int,
+    stopping: threading.Event,
+    gpus: Sequence[int | str],
+) -> Any:
+    """One engine, with its core process loaded and ready; blocks. EngineError once it is `stopping`."""
+    with deaf_to_interrupts():
         from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        arguments = engine_arguments(config, roles, found, index, set(AsyncEngineArgs.__dataclass_fields__))
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        arguments = engine_arguments(config, roles, found, index, set(AsyncEngineArgs.__dataclass_fields__), gpus)
+        if stopping.is_set():
+            raise EngineError("stopped before it was loaded")
+        # Batch sizes go by the context: AsyncLLM's own is in no table, which means 128 sequences and 2,048 tokens a
+        # step on any GPU; as `LLM` an H100 takes 1,024 and 16,384 (0.19 to 0.32). A CPU keeps what was measured.
+        context = UsageContext.ENGINE_CONTEXT if found.cpu else UsageContext.LLM_CLASS
+        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=context)
 
 
 def _shut_down(engine: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +22,9 @@ from synthkit.engines.vllm_config import VllmConfig
 SUPPORTED = ((0, 19), (0, 33))
 """Versions of vLLM the adapter is written for: from the first, below the second. Tested: 0.32 on a CPU."""
 
-QUIET_ENVIRONMENT = {
+ENVIRONMENT = {
+    # By default it forks on GPUs: a process full of threads, and of Lance, which does not bear it.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
@@ -75,9 +77,14 @@ def installed() -> Installed:
 
 
 def engine_arguments(
-    config: VllmConfig, roles: Mapping[str, Role], found: Installed, index: int, known: Collection[str]
+    config: VllmConfig,
+    roles: Mapping[str, Role],
+    found: Installed,
+    index: int,
+    known: Collection[str],
+    gpus: Sequence[int | str],
 ) -> dict[str, Any]:
-    """Arguments of replica `index`; `known` are the names this vLLM takes."""
+    """Arguments of replica `index`; `known` are the names this vLLM takes, `gpus` those of all replicas."""
     for name in config.args:
         if name not in known:
             near = get_close_matches(name, known, 1)
@@ -96,37 +103,42 @@ def engine_arguments(
     if config.embed:
         arguments |= {"runner": "pooling", "convert": "embed"}
     else:
-        structured = _structured(config, roles, found)
-        arguments |= {"enable_prefix_caching": True, "structured_outputs_config": structured}
-    arguments |= _CPU_ARGUMENTS if found.cpu else _devices(config, index, known)
+        arguments |= {"enable_prefix_caching": True, "structured_outputs_config": _structured(config, roles)}
+    arguments |= _CPU_ARGUMENTS if found.cpu else _devices(config, index, known, gpus)
     if config.loras:
         rank = max(_rank(Path(path)) for path in config.loras.values())
         arguments |= {"enable_lora": True, "max_loras": len(config.loras), "max_lora_rank": rank}
-    given = {name: value for name, value in config.args.items() if name != "structured_outputs_config"}
+    given = {
+        name: value for name, value in config.args.items() if name not in ("structured_outputs_config", "device_ids")
+    }
     return arguments | given
 
 
-def _structured(config: VllmConfig, roles: Mapping[str, Role], found: Installed) -> dict[str, Any]:
+def _structured(config: VllmConfig, roles: Mapping[str, Role]) -> dict[str, Any]:
     """The backend and, with a thinking role, the parser that lets thoughts be free and the reply constrained."""
-    backend = "guidance" if config.structured == "auto" and found.cpu else config.structured
+    given = dict(config.args.get("structured_outputs_config", {}))
+    # Not vLLM's own auto: it takes no `disable_any_whitespace`, and JSON with free whitespace can fill a reply with it.
+    backend = given.get("backend", "guidance" if config.structured == "auto" else config.structured)
     told: dict[str, Any] = {"backend": backend}
-    if found.cpu and backend in ("guidance", "xgrammar"):
+    if backend in ("guidance", "xgrammar"):
         told["disable_any_whitespace"] = True
     if any(role.thinking for role in roles.values()):
         told["reasoning_parser"] = "qwen3"
-    return told | dict(config.args.get("structured_outputs_config", {}))
+    return told | given
 
 
-def _devices(config: VllmConfig, index: int, known: Collection[str]) -> dict[str, Any]:
-    """The GPUs of one replica."""
+def _devices(config: VllmConfig, index: int, known: Collection[str], gpus: Sequence[int | str]) -> dict[str, Any]:
+    """The GPUs of one replica, out of those of the engine; vLLM takes the first ones where it is not told."""
     arguments: dict[str, Any] = {"tensor_parallel_size": config.gpus}
-    if config.replicas > 1:
+    each = config.gpus_of_replica()
+    if config.replicas > 1 or list(gpus) != list(range(each)):
         if "device_ids" not in known:
             raise EngineError(
-                "this vLLM cannot be told which GPUs a replica takes; upgrade it, or write "
-                f"`args: {{data_parallel_size: {config.replicas}}}` in place of `replicas`"
+                "this vLLM cannot be told which GPUs a replica or a second engine takes; upgrade it, or write "
+                f"`args: {{data_parallel_size: {config.replicas}}}` in place of `replicas`, and serve a second "
+                "engine by `vllm serve` (`openai:`)"
             )
-        arguments["device_ids"] = list(range(index * config.gpus, (index + 1) * config.gpus))
+        arguments["device_ids"] = list(gpus[index * each : (index + 1) * each])
     return arguments
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from synthkit.core.engine import Capability, Engine, EngineConfig, Role
 from synthkit.core.sizes import parse_tokens
@@ -35,9 +35,10 @@ class VllmConfig(EngineConfig):
     replicas: int = Field(default=1, ge=1)
     """Engines side by side, each with its own GPUs; requests go to the least loaded, prefixes stay together."""
     args: dict[str, Any] = Field(default_factory=dict)
-    """Any argument of vLLM's engine (`max_model_len: 40Ki`, `quantization: fp8`); passed through as it is."""
+    """Any argument of vLLM's engine (`max_model_len: 40Ki`, `quantization: fp8`); passed through as it is, but that
+    `device_ids` lists the GPUs of all replicas."""
     structured: Literal["auto", "xgrammar", "guidance", "outlines"] = "auto"
-    """What enforces `out:`; auto is guidance on a CPU and vLLM's own choice on GPUs."""
+    """What enforces `out:`; auto is guidance, on a CPU and on GPUs."""
     embed: bool = False
     """Load the model to embed texts, for `embed` steps, and for nothing else; any model can be, few are good at it."""
     loras: dict[str, str] = Field(default_factory=dict)
@@ -49,6 +50,18 @@ class VllmConfig(EngineConfig):
     @classmethod
     def _sizes(cls, value: Any) -> Any:
         return _resolve(value)
+
+    @model_validator(mode="after")
+    def _enough_devices(self) -> VllmConfig:
+        given, needed = self.args.get("device_ids"), self.replicas * self.gpus_of_replica()
+        if given is not None and (not isinstance(given, list) or len(given) != needed):
+            raise ValueError(f"`device_ids` lists the GPUs of all replicas: {needed} here, not {given!r}")
+        return self
+
+    def gpus_of_replica(self) -> int:
+        """GPUs of one replica: tensor, pipeline and data parallel ranks."""
+        ranks = [self.args.get(f"{kind}_parallel_size", 1) for kind in ("pipeline", "data")]
+        return int(self.args.get("tensor_parallel_size", self.gpus) * ranks[0] * ranks[1])
 
     def capabilities(self) -> frozenset[Capability]:
         """All but vectors, or vectors alone; grammars not with outlines, LoRA where there are adapters."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from synthkit.core.engine import Completion, Request, Sample, Usage
+from synthkit.core.errors import TransportError
 from synthkit.core.vector import to_text
 from synthkit.engines.reasoning import split_reasoning
 
@@ -15,6 +16,8 @@ def completion(request: Request, output: Any, labels: Mapping[str, int], copies:
     if request.embed:
         numbers = output.outputs.data.float().tolist()
         return Completion((Sample(to_text(numbers)),), Usage(prompt=len(output.prompt_token_ids)))
+    if broken := {each.finish_reason for each in output.outputs} & {"error", "abort"}:
+        raise TransportError(f"vLLM ended the reply by itself ({broken.pop()}); its log says why")
     samples = []
     for each in sorted(output.outputs, key=lambda each: each.index):
         finish: Literal["stop", "length"] = "length" if each.finish_reason == "length" and not labels else "stop"

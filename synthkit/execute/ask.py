@@ -153,6 +153,8 @@ class _Call:
         figures.prompt_tokens += usage.prompt
         figures.cached_tokens += usage.cached
         figures.completion_tokens += usage.completion
+        if completion.failure is not None:
+            raise completion.failure
         return found + new
 
     async def reply(

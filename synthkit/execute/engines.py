@@ -114,12 +114,21 @@ class EnginePool:
     def __init__(self) -> None:
         """Empty until a role is looked up."""
         self._running: dict[str, Running] = {}
+        self._roles: dict[str, dict[str, Role]] = {}
+
+    def expect(self, config: EngineConfig, roles: Mapping[str, Role]) -> None:
+        """Roles that will ask the engine of that configuration: it is built to serve those of every spec."""
+        known = self._roles.setdefault(_key(config), {})
+        for name, role in roles.items():
+            if known.setdefault(name, role) != role:  # two specs may name different roles alike
+                known[f"{name}#{digest(role.model_dump(mode='json'))[:6]}"] = role
 
     def get(self, name: str, config: EngineConfig, roles: Mapping[str, Role]) -> Running:
         """The engine of that configuration; the same object for equal configurations."""
-        key = digest([config.kind, config.model_dump(mode="json")])
+        key = _key(config)
         if key not in self._running:
-            self._running[key] = self.make(name, config, roles)
+            self.expect(config, roles)
+            self._running[key] = self.make(name, config, self._roles[key])
         return self._running[key]
 
     def make(self, name: str, config: EngineConfig, roles: Mapping[str, Role]) -> Running:
@@ -142,3 +151,7 @@ class EnginePool:
     async def close(self) -> None:
         """Stop every engine; a failure of one does not keep the others alive."""
         await asyncio.gather(*(r.close() for r in self._running.values()), return_exceptions=True)
+
+
+def _key(config: EngineConfig) -> str:
+    return digest([config.kind, config.model_dump(mode="json")])

@@ -19,6 +19,7 @@ from synthkit.plan.graph import Graph, Node
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from synthkit.core.engine import Role
     from synthkit.core.store import RunStore, Snapshot, StepTable
     from synthkit.execute.control import Control
     from synthkit.execute.engines import EnginePool, Running
@@ -59,13 +60,13 @@ class RunScope:
         self._types: dict[str, Type] = {}
         self._count: Callable[[str], int] | None = None
         self._tools = graph.toolset.prompt_view() if graph.toolset else None
+        _announce(graph, pool)
 
     def running(self, role: str) -> Running:
         """The engine behind a role, perhaps not started yet."""
         if role not in self._running:
             engine = self.graph.roles[role].engine
-            roles = {name: r for name, r in self.graph.roles.items() if r.engine == engine}
-            self._running[role] = self.pool.get(engine, self.graph.engines[engine], roles)
+            self._running[role] = self.pool.get(engine, self.graph.engines[engine], _asking(self.graph, engine))
         return self._running[role]
 
     def identity(self, role: str) -> Mapping[str, Any]:
@@ -98,6 +99,18 @@ class RunScope:
         if self._tools is not None:
             context["tools"] = self._tools
         return context
+
+
+def _asking(graph: Graph, engine: str) -> dict[str, Role]:
+    return {name: role for name, role in graph.roles.items() if role.engine == engine}
+
+
+def _announce(graph: Graph, pool: EnginePool) -> None:
+    """Tell the pool who will ask, specs that are read included: the first to ask builds an engine for all of them."""
+    for engine, config in graph.engines.items():
+        pool.expect(config, _asking(graph, engine))
+    for below in graph.subspecs.values():
+        _announce(below, pool)
 
 
 class NodeRuntime:

@@ -221,6 +221,8 @@ class RecordingContext:
         assert self.engine is not None
         completion = await self.engine.complete(request)
         self.asked.append(Asked(key, request, completion.samples))
+        if completion.failure is not None:
+            raise completion.failure
         return completion.samples
 
     async def _reply(

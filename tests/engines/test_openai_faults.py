@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -199,6 +200,21 @@ async def test_samples_asked_one_by_one_are_reproducible_and_differ(ask: Any) ->
     assert texts([first]) == texts([second])
     assert len({sample.text for sample in first.samples}) == 4
     assert server.counts["400"] == 1
+
+
+async def test_samples_asked_one_by_one_survive_the_failure_of_one(ask: Any) -> None:
+    calls = itertools.count()
+
+    def reply(request: Request) -> str:
+        if (number := next(calls)) == 5:
+            raise ValueError("a bug of the server, this once")
+        return f"sample {number}"
+
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    async with FaultServer(reply=reply, native_n=False) as server, started(server.url, retries=0) as engine:
+        completion = await engine.complete(ask(n=8, role={"temperature": 1}))
+    assert len({sample.text for sample in completion.samples}) == 7
+    assert isinstance(completion.failure, TransportError)
 
 
 async def test_lower_priority_numbers_go_first(ask: Any) -> None:

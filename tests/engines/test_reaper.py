@@ -27,6 +27,21 @@ print(outside.pid, child.pid, flush=True)
 time.sleep(60)
 """
 
+FORKING = """
+import os, signal, sys, time
+from synthkit.engines.reaper import Reaper
+reaper = Reaper()
+with reaper:
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+        os._exit(0)
+began = time.monotonic()
+reaper.close()
+print(time.monotonic() - began, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
 
 def alive(pid: int) -> bool:
     try:
@@ -68,6 +83,25 @@ def test_close_kills_what_is_left_and_can_be_repeated() -> None:
     reaper.close()
     reaper.close()
     assert child.wait(5) == -signal.SIGKILL
+
+
+def test_close_does_not_wait_for_a_forked_child_that_holds_the_pipe_and_ignores_sigterm() -> None:
+    ran = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True, timeout=30)
+    seconds, status = ran.stdout.split()
+    assert int(status) == -signal.SIGKILL
+    assert float(seconds) < 5
+
+
+def test_kill_ends_the_children_so_far_and_goes_on_watching() -> None:
+    reaper = Reaper()
+    with reaper:
+        first = subprocess.Popen(["sleep", "60"])
+        time.sleep(0.3)  # the look-out comes by ten times a second
+        reaper.kill()
+        assert first.wait(5) == -signal.SIGKILL
+        second = subprocess.Popen(["sleep", "60"])
+    reaper.close()
+    assert second.wait(5) == -signal.SIGKILL
 
 
 def test_the_resource_tracker_is_spared() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from synthkit.core.engine import Completion, Constraint, Role
-from synthkit.core.errors import EngineDead, EngineError, RequestRefused
+from synthkit.core.errors import EngineDead, EngineError, RequestRefused, TransportError
 from synthkit.engines.vllm import VllmEngine
 from synthkit.engines.vllm_config import VllmConfig
 from synthkit.testing.engine_contract import Running
@@ -41,6 +41,26 @@ async def main():
 
 if __name__ == "__main__":
     asyncio.run(main())
+"""
+
+LOADING = """
+import asyncio, sys
+from synthkit.engines.vllm_config import VllmConfig
+
+async def main():
+    engine = VllmConfig(vllm=sys.argv[1], replicas=2).build({})
+    try:
+        print("loading", flush=True)
+        await engine.start()
+        print("started", flush=True)
+    finally:
+        await engine.close()
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
 """
 
 
@@ -194,6 +214,53 @@ def test_the_core_dies_with_a_killed_parent(tiny: Path, tmp_path: Path, after: f
     while time.monotonic() < until and Path(f"/proc/{found[0]}").exists():
         time.sleep(0.1)
     assert not Path(f"/proc/{found[0]}").exists()
+
+
+@pytest.mark.parametrize("seen", [0, 2])
+def test_ctrl_c_stops_a_load_and_leaves_no_core(tiny: Path, tmp_path: Path, seen: int) -> None:
+    script = tmp_path / "loading.py"
+    script.write_text(LOADING)
+    with subprocess.Popen(
+        [sys.executable, script, tiny], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "loading\n"
+        time.sleep(1)
+        born: set[int] = set()
+        while len(born) < seen and parent.poll() is None:
+            born |= set(cores(parent.pid))
+            time.sleep(0.05)
+        parent.send_signal(signal.SIGINT)
+        out, err = parent.communicate(timeout=60)
+    assert (out, err) == ("interrupted\n", "")
+    assert not [core for core in born if Path(f"/proc/{core}").exists()]
+
+
+async def test_replicas_share_the_work_and_outlive_a_core(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = VllmConfig(vllm=str(tiny), replicas=2).build({})
+    assert isinstance(engine, VllmEngine)
+    others = set(cores(os.getpid()))
+    await engine.start()
+    mine = set(cores(os.getpid())) - others
+    assert len(mine) == 2
+    assert engine.window == 2 * 128 * 5 // 4
+    with pytest.raises(TransportError, match=r"by itself \(error\)"):  # its lexer is too large for guidance
+        await engine.complete(request(constraint=Constraint("regex", "(a{1000}){1000}")))
+
+    async def crowd() -> list[Completion]:
+        work = asyncio.gather(*(engine.complete(request(f"{i} rivers")) for i in range(32)))
+        return await asyncio.wait_for(work, 60)
+
+    await crowd()
+    os.kill(mine.pop(), signal.SIGKILL)
+    done = await crowd()
+    assert all(each.samples for each in done)
+    assert engine.window == 128 * 5 // 4
+    assert [each.message for each in caplog.records if each.name == "synthkit.engines.vllm"] == [
+        f"an engine core of '{tiny}' died; 1 of 2 are left and take its requests"
+    ]
+    await engine.close()
+    assert set(cores(os.getpid())) == others
 
 
 def test_closing_is_quiet_and_fast(tiny: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ KNOWN = {"max_model_len", "structured_outputs_config", "device_ids", "max_num_se
 
 def arguments(found: Installed = CPU, index: int = 0, roles: dict[str, Role] | None = None, **fields: Any) -> dict:
     config = VllmConfig(vllm="org/model", **fields)
-    return engine_arguments(config, roles or {}, found, index, KNOWN)
+    gpus = config.args.get("device_ids") or range(config.replicas * config.gpus_of_replica())
+    return engine_arguments(config, roles or {}, found, index, KNOWN, gpus)
 
 
 def test_sizes_in_arguments_are_resolved_at_any_depth() -> None:
@@ -71,15 +72,33 @@ def test_arguments_of_a_cpu_and_of_gpus() -> None:
     cuda = arguments(CUDA, gpus=2)
     assert cuda["tensor_parallel_size"] == 2
     assert "enforce_eager" not in cuda
-    assert cuda["structured_outputs_config"] == {"backend": "auto"}
+    assert cuda["structured_outputs_config"] == cpu["structured_outputs_config"]
     second = arguments(CUDA, 1, gpus=2, replicas=2)
     assert second["device_ids"] == [2, 3]
+    assert "device_ids" not in cuda, "a lone engine takes the first GPUs anyway, and older vLLMs know no other way"
+
+
+def test_named_gpus_are_cut_into_slices() -> None:
+    named = {"replicas": 2, "gpus": 2, "args": {"device_ids": [4, 5, 6, 7]}}
+    assert [arguments(CUDA, index, **named)["device_ids"] for index in (0, 1)] == [[4, 5], [6, 7]]
+    assert arguments(CUDA, args={"device_ids": ["GPU-ab"]})["device_ids"] == ["GPU-ab"]
+
+
+def test_named_gpus_that_do_not_go_round_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"GPUs of all replicas: 2 here, not \[4\]"):
+        VllmConfig(vllm="org/model", replicas=2, args={"device_ids": [4]})
 
 
 def test_arguments_of_the_spec_win() -> None:
     made = arguments(args={"max_num_seqs": 3, "structured_outputs_config": {"backend": "xgrammar"}})
     assert made["max_num_seqs"] == 3
     assert made["structured_outputs_config"]["backend"] == "xgrammar"
+
+
+def test_whitespace_is_bound_only_where_vllm_takes_it() -> None:
+    for given in ({"structured": "outlines"}, {"args": {"structured_outputs_config": {"backend": "auto"}}}):
+        made = arguments(CUDA, **given)["structured_outputs_config"]
+        assert "disable_any_whitespace" not in made
 
 
 def test_a_thinking_role_brings_the_reasoning_parser() -> None:
@@ -95,7 +114,7 @@ def test_an_unknown_argument_names_the_nearest() -> None:
 def test_replicas_need_a_vllm_that_can_place_them() -> None:
     config = VllmConfig(vllm="org/model", replicas=2)
     with pytest.raises(EngineError, match="data_parallel_size: 2"):
-        engine_arguments(config, {}, CUDA, 0, set())
+        engine_arguments(config, {}, CUDA, 0, set(), range(2))
 
 
 @pytest.mark.parametrize(

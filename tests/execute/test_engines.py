@@ -1,10 +1,17 @@
 import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from synthkit.core.engine import Request, Role
+from synthkit.core.engine import Engine, Request, Role
 from synthkit.core.errors import EngineDead, EngineError
+from synthkit.core.store import RunStore
+from synthkit.execute.control import Control
 from synthkit.execute.engines import EnginePool, Slots
+from synthkit.execute.runtime import RunScope
+from synthkit.plan.graph import Graph
 from synthkit.testing.scripted import ScriptedConfig, ScriptedEngine
 
 
@@ -52,6 +59,28 @@ async def test_equal_configurations_share_one_engine() -> None:
     one = pool.get("a", ScriptedConfig(), {})
     assert pool.get("b", ScriptedConfig(), {}) is one
     assert pool.get("c", ScriptedConfig(latency=1.0), {}) is not one
+
+
+async def test_a_shared_engine_is_built_for_the_roles_of_all_specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[dict[str, Role]] = []
+    build = ScriptedConfig.build
+
+    def keep(self: ScriptedConfig, roles: Mapping[str, Role]) -> Engine:
+        built.append(dict(roles))
+        return build(self, roles)
+
+    monkeypatch.setattr(ScriptedConfig, "build", keep)
+    plain, thinking = Role(engine="a"), Role(engine="b", thinking=True)
+    config = ScriptedConfig()
+    below = Graph("below", Path("below.yaml"), {}, roles={"writer": thinking}, engines={"b": config})
+    above = Graph(
+        "above", Path("above.yaml"), {}, roles={"writer": plain}, engines={"a": config}, subspecs={"t": below}
+    )
+    pool, store = EnginePool(), cast("RunStore", None)
+    one = RunScope(above, store, pool, Control()).running("writer")
+    assert RunScope(below, store, pool, Control()).running("writer") is one
+    assert list(built[0].values()) == [plain, thinking]
+    assert len(built) == 1
 
 
 async def test_an_engine_that_does_not_start_is_dead() -> None:

@@ -11,11 +11,12 @@ import pytest
 
 import synthkit
 from synthkit import api
-from synthkit.core.engine import Message, Request, Role
-from synthkit.core.errors import StoreError, StoreLocked
+from synthkit.core.engine import Completion, Message, Request, Role
+from synthkit.core.errors import StoreError, StoreLocked, TransportError
 from synthkit.core.types import constraint as schema_of
 from synthkit.core.types import parse_type
 from synthkit.inspect.retry import raise_attempts
+from synthkit.testing.scripted import ScriptedEngine
 from tests.execute.bench import Bench, documents
 
 STEPS = """
@@ -140,6 +141,29 @@ def test_what_does_not_arrive_is_pending_and_comes_with_the_next_run(bench: Benc
     with bench.asking(pending):
         bench.whole()
     assert bench.tables() == expected(bench)
+
+
+def test_samples_that_came_are_kept_when_the_rest_does_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = """
+  asked:
+    from: documents
+    generate: {model: writer, prompt: ask.j2, n: 4, out: {question: str(20..60)}}
+"""
+    small(bench, steps=steps)
+    complete, asked = ScriptedEngine.complete, []
+
+    async def half(self: ScriptedEngine, request: Request) -> Completion:
+        whole = await complete(self, request)
+        asked.append(request.n)
+        if request.n < 4:
+            return whole
+        return Completion(whole.samples[:3], whole.usage, TransportError("one of four requests failed"))
+
+    monkeypatch.setattr(ScriptedEngine, "complete", half)
+    pending = bench.run().ledger["asked"].pending
+    assert pending == len(asked) == 8
+    bench.whole()
+    assert asked == [4] * 8 + [1] * 8, "three of four are in the journal"
 
 
 def test_more_failures_than_allowed_stop_the_run_after_a_hundred_rows(bench: Bench) -> None:
