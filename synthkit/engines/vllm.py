@@ -136,6 +136,9 @@ class VllmEngine:
         """Stop the engine cores; kill those that do not stop."""
         replicas, self._replicas = self._replicas, []
         self._tokenizer = self._template = None
+        for replica in replicas:  # or the task that reads a core's replies may report that its core was killed
+            if (handler := getattr(replica.engine, "output_handler", None)) is not None:
+                handler.cancel()
         await asyncio.gather(*(asyncio.to_thread(_shut_down, replica.engine) for replica in replicas))
         await asyncio.to_thread(self._reaper.close)
         DEVICES.give_back(self._gpus)
