@@ -1,4 +1,4 @@
-"""vLLM's asynchronous engine in this process: the only file that imports vLLM.
+"""vLLM's asynchronous engine in this process; the only file that imports vLLM.
 
 Requests reach the engine core as token ids over its own socket, with no HTTP between; the chat template is applied
 here. Each replica is an engine core process of its own, watched so that it dies with this one (see `reaper`). A
@@ -17,12 +17,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from itertools import count
 from typing import Any
 
 from synthkit.core.engine import Completion, Load, Request, Role
 from synthkit.core.errors import EngineDead, EngineError, RequestRefused
+from synthkit.engines import vllm_core as core
 from synthkit.engines.devices import DEVICES
 from synthkit.engines.loading import load_all
 from synthkit.engines.reaper import Reaper, deaf_to_interrupts
@@ -139,7 +139,7 @@ class VllmEngine:
         for replica in replicas:  # or the task that reads a core's replies may report that its core was killed
             if (handler := getattr(replica.engine, "output_handler", None)) is not None:
                 handler.cancel()
-        await asyncio.gather(*(asyncio.to_thread(_shut_down, replica.engine) for replica in replicas))
+        await asyncio.gather(*(asyncio.to_thread(core.shut_down, replica.engine) for replica in replicas))
         await asyncio.to_thread(self._reaper.close)
         DEVICES.give_back(self._gpus)
         self._gpus = ()
@@ -164,11 +164,11 @@ class VllmEngine:
 
         def load(index: int) -> Any:
             if not index and not found.cpu:
-                self._gpus = _take_gpus(self.config)
+                self._gpus = core.take_gpus(self.config)
             return _load(self.config, self.roles, found, index, stopping, self._gpus)
 
-        engines = await load_all(load, self.config.replicas, interrupt, _shut_down)
-        self._replicas = [_Replica(engine, _sequences(engine.vllm_config)) for engine in engines]
+        engines = await load_all(load, self.config.replicas, interrupt, core.shut_down)
+        self._replicas = [_Replica(engine, core.sequences(engine.vllm_config)) for engine in engines]
 
     def _prepare(self) -> None:
         """Take what requests need from the first replica."""
@@ -304,24 +304,6 @@ class VllmEngine:
         return final
 
 
-def _sequences(config: Any) -> int:
-    """Samples one engine works on at once; vLLM's figure is for one data-parallel rank."""
-    ranks: int = config.parallel_config.data_parallel_size
-    return ranks * int(config.scheduler_config.max_num_seqs)
-
-
-def _take_gpus(config: VllmConfig) -> Sequence[int | str]:
-    """The GPUs of all replicas."""
-    import torch
-
-    each = config.gpus_of_replica()
-    if config.args.get("distributed_executor_backend") == "ray" or config.args.get("nnodes", 1) > 1:
-        return range(config.replicas * each)  # they lie on several machines, and vLLM places them
-    shares = not {"gpu_memory_utilization", "kv_cache_memory_bytes"}.isdisjoint(config.args)
-    present = torch.accelerator.device_count()
-    return DEVICES.take(config.vllm, config.replicas * each, present, config.args.get("device_ids"), shares)
-
-
 def _load(
     config: VllmConfig,
     roles: Mapping[str, Role],
@@ -343,17 +325,3 @@ def _load(
         # step on any GPU; as `LLM` an H100 takes 1,024 and 16,384 (0.19 to 0.32). A CPU keeps what was measured.
         context = UsageContext.ENGINE_CONTEXT if found.cpu else UsageContext.LLM_CLASS
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=context)
-
-
-def _shut_down(engine: Any) -> None:
-    """Ask the core process to end; one on a CPU has nothing to lose and takes 4 s to see it, so it is killed."""
-    if engine.vllm_config.device_config.device_type == "cpu" and "timeout" in signature(engine.shutdown).parameters:
-        engine.shutdown(timeout=0)
-    else:
-        engine.shutdown()
-    # The object may live until the interpreter's end in a cycle; its `__del__` calls this once more, too late.
-    engine.shutdown = _nothing
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    """Stands in for `shutdown` once an engine is shut down."""
