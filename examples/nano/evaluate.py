@@ -4,6 +4,9 @@ Four parts, each a run directory below `--out`: held-out worlds (`worlds`) and t
 from memory to runs of its own, which in `shipped` are also expanded, as are the shipped runs of others; text that
 nobody here wrote (`real`, where SYNTHKIT_REALDATA is set); errors planted for the judge (`planted`). A part that has
 run is read again, not asked again. `--rows 50` also writes rows drawn by seed, the bad ones with the good.
+
+Worlds, planted errors and real text are drawn twice. Weights and averages are chosen on `--split validation`; the
+figures of the card are those of `--split test`, which is run when the weights are chosen.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from synthkit import api
 from synthkit.core.resources import shipped
 
 HERE = Path(__file__).resolve().parent
-HELD_OUT = 987654321  # the seed of worlds that training, which draws from small seeds, never sees
+SPLITS = {"validation": 987_654_321, "test": 192_837_465}  # seeds; training draws from small ones and sees neither
 
 
 def models_file(out: Path, model: Path) -> Path:
@@ -44,9 +47,9 @@ def write(path: Path, documents: list[dict[str, Any]]) -> Path:
     return path
 
 
-def world_documents(count: int) -> list[dict[str, Any]]:
+def world_documents(count: int, split: str) -> list[dict[str, Any]]:
     """Return documents of held-out worlds: two plain, one encyclopedic, in turn."""
-    rng, found = Random(HELD_OUT), []
+    rng, found = Random(SPLITS[split]), []
     for n in range(count):
         size = rng.randint(3, 6)
         made = worlds.encyclopedic(rng, size) if n % 3 == 2 else worlds.passage(rng, size, plain=1.0)
@@ -55,10 +58,11 @@ def world_documents(count: int) -> list[dict[str, Any]]:
     return found
 
 
-def real_documents(count: int) -> list[dict[str, Any]]:
-    """Return encyclopedia abstracts drawn by seed."""
+def real_documents(count: int, split: str) -> list[dict[str, Any]]:
+    """Return encyclopedia abstracts drawn by seed; those of one split are not in the other."""
     path = Path(os.environ["SYNTHKIT_REALDATA"]) / "wiki" / "articles.jsonl"
-    return [json.loads(line) for line in Random(17).sample(path.read_text(encoding="utf-8").splitlines(), count)]
+    drawn = Random(17).sample(path.read_text(encoding="utf-8").splitlines(), 2 * count)
+    return [json.loads(line) for line in (drawn[count:] if split == "test" else drawn[:count])]
 
 
 def run(spec: str, models: Path, out: Path, **sets: object) -> None:
@@ -89,6 +93,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=HERE / "model")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--parts", default="planted,worlds,shipped,real")
+    parser.add_argument("--split", choices=SPLITS, default="validation", help="what is drawn by seed, for which use")
     parser.add_argument("--count", type=int, default=40, help="documents of a part")
     parser.add_argument("--clusters", type=int, default=40, help="of statements in worlds; five questions each")
     parser.add_argument("--rows", type=int, default=0, help="rows of the shipped documents to write to rows.md")
@@ -99,17 +104,18 @@ def main() -> None:
         out = args.out / part
         out.mkdir(exist_ok=True)
         if part == "planted":
-            figures[part] = planted.figures(out, models, args.count)
+            figures[part] = planted.figures(out, models, args.count, SPLITS[args.split])
         elif part == "real":
             if "SYNTHKIT_REALDATA" not in os.environ:
                 print("real: SYNTHKIT_REALDATA is not set", flush=True)
                 continue
-            run("entity_memory", models, out, documents=write(out / "documents.jsonl", real_documents(args.count)))
+            found = real_documents(args.count, args.split)
+            run("entity_memory", models, out, documents=write(out / "documents.jsonl", found))
             figures[part] = chain.memory(out)
         else:
             sets: dict[str, object] = {"clusters": args.clusters} if part == "worlds" else {}
             if part == "worlds":
-                sets["documents"] = write(out / "documents.jsonl", world_documents(args.count))
+                sets["documents"] = write(out / "documents.jsonl", world_documents(args.count, args.split))
                 sets["want"] = 1000  # no quota: every row counts
             run("fas_planning", models, out, **sets)
             figures[part] = chain.memory(out) | chain.planning(out)  # the next run reads it with its own quota

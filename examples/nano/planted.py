@@ -20,7 +20,6 @@ from chain import share
 from synthkit import api
 from synthkit.core.resources import shipped
 
-SEED = 1_234_567
 COLUMNS = {
     "plan": {
         "question": "str",
@@ -45,9 +44,9 @@ STEPS = {
 }
 
 
-def rows_of(kind: str, count: int) -> list[dict[str, Any]]:
+def rows_of(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
     """Return rows for one judge, with the error of each: `none` where it is sound."""
-    rng, found = Random(SEED), []
+    rng, found = Random(seed), []
     types = list(judging.ERRORS)
     for n in range(count):
         sentences, asked, other = judging.two_questions(rng)
@@ -71,14 +70,16 @@ def rows_of(kind: str, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def judged(kind: str, out: Path, models: Path, count: int) -> list[dict[str, Any]]:
+def judged(kind: str, out: Path, models: Path, count: int, seed: int) -> list[dict[str, Any]]:
     """Run the judge step of the shipped spec on planted rows; return them with their probabilities."""
     spec_name, step = STEPS[kind]
     shipped_spec = yaml.safe_load((shipped("specs") / f"{spec_name}.yaml").read_text(encoding="utf-8"))
     judge = {key: value for key, value in shipped_spec["steps"][step]["judge"].items() if key != "keep"}
     judge["prompt"] = judge["prompt"].replace("${vars.language}", "en")
     rows = out / f"{kind}.jsonl"
-    rows.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows_of(kind, count)), encoding="utf-8")
+    rows.write_text(
+        "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows_of(kind, count, seed)), encoding="utf-8"
+    )
     spec = {
         "name": kind,
         "about": "Planted errors, judged as in the shipped spec.",
@@ -98,12 +99,12 @@ def judged(kind: str, out: Path, models: Path, count: int) -> list[dict[str, Any
     return api.open(out / kind)["verdict"].collect().to_dicts()
 
 
-def figures(out: Path, models: Path, count: int) -> dict[str, str]:
+def figures(out: Path, models: Path, count: int, seed: int) -> dict[str, str]:
     """Accuracy of the three judges, and for plans that of each type of error."""
     bar = yaml.safe_load((shipped("specs") / "fas_planning.yaml").read_text(encoding="utf-8"))["vars"]["bar"]
     found = {}
     for kind in STEPS:
-        verdicts = judged(kind, out, models, 4 * count if kind == "plan" else 2 * count)
+        verdicts = judged(kind, out, models, 4 * count if kind == "plan" else 2 * count, seed)
         right: dict[str, list[bool]] = {}
         for row in verdicts:
             accepted = min(row["verdict"].values()) >= bar

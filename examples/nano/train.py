@@ -3,12 +3,16 @@
 Examples are made as they are needed and never repeat. A step sums one batch of each task; a batch is of one task, so
 that the static part of its prompt is run once for all rows. The loss is on the reply only. Passages grow from one short
 sentence to five within the first tenth of the time, a few to eight later.
+
+`--minutes` are processor minutes of each worker: on a machine that others use, the rate falls with the work that was
+done, not with the time that passed. SIGTERM or ^C ends the training early and keeps what is learned by then.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import signal
 import time
 from pathlib import Path
 from random import Random
@@ -59,7 +63,7 @@ def loss_of(net: Network, batch: Batch) -> tuple[Tensor, Tensor]:
     return loss, right
 
 
-def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace, begin: float) -> None:
+def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace) -> None:
     """Train on examples of its own, on one core; the weights are shared, and nobody waits (Hogwild)."""
     torch.set_num_threads(1)
     torch.manual_seed(args.seed + number)
@@ -71,7 +75,8 @@ def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace, be
     saved = time.time()
     seen, step, seconds = 0, 0, args.minutes * 60
     log: dict[str, list[tuple[float, float]]] = {t: [] for t in TOKENS}
-    while (now := time.time() - begin) < seconds:
+    begin = time.process_time()
+    while (now := time.process_time() - begin) < seconds:
         source.progress = done = args.progress + (1 - args.progress) * now / seconds
         rate = args.rate * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
         for group in optimizer.param_groups:
@@ -106,16 +111,17 @@ def work(number: int, net: Network, tok: Tokenizer, args: argparse.Namespace, be
 def main() -> None:
     """Train, log, and export now and then."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--minutes", type=float, default=45, help="of the processor, for each worker")
     parser.add_argument("--out", type=Path, default=HERE / "model")
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--workers", type=int, default=2, help="processes, one core each")
-    parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
+    parser.add_argument("--save-every", type=float, default=4, help="minutes of the clock between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tokenizer", type=Path, help="take the tokenizer in this folder")
     parser.add_argument("--resume", type=Path, help="start from the weights in this folder")
     parser.add_argument("--progress", type=float, default=0.0, help="share of the schedule that lies behind")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     if folder := args.resume or args.tokenizer:
@@ -129,14 +135,16 @@ def main() -> None:
     else:
         net.wire(torch.Generator().manual_seed(args.seed), lambda text: tok.encode(text).ids[0])
     net.share_memory()
-    print(f"{sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
-    begin = time.time()
     context = torch.multiprocessing.get_context("spawn")
-    workers = [context.Process(target=work, args=(i, net, tok, args, begin)) for i in range(args.workers)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    workers = [context.Process(target=work, args=(i, net, tok, args), daemon=True) for i in range(args.workers)]
+    try:
+        print(f"{sum(p.numel() for p in net.parameters()):,} parameters", flush=True)
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    except KeyboardInterrupt:  # the workers, which are daemons, end with this process
+        print("ended early", flush=True)
     net.save(args.out)
 
 

@@ -1,6 +1,9 @@
 """What nano is trained on: a tail is read as if its prompt stood alone; the tokenizer grows by whole keys."""
 
 import importlib
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -76,3 +79,19 @@ def test_tokens_that_the_weights_lack_begin_as_their_parts(training: Mapping[str
         assert torch.allclose(rows[:6], getattr(small, name).weight, atol=1e-2)
         near = torch.nn.functional.cosine_similarity(rows[6], rows, dim=-1)
         assert near[:6].argmax() == part and near[part] > 0.9
+
+
+@pytest.mark.slow
+def test_training_that_is_ended_early_keeps_its_weights(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    model = NANO / "model"
+    command = [sys.executable, str(NANO / "train.py"), "--resume", str(model), "--out", str(tmp_path), "--workers", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout is not None
+        assert "parameters" in training.stdout.readline()
+        training.send_signal(signal.SIGTERM)
+        assert training.wait(60) == 0
+        assert "ended early" in training.stdout.read()
+    before, after = (load_file(folder / "model.safetensors") for folder in (model, tmp_path))
+    assert {name: found.shape for name, found in after.items()} == {name: found.shape for name, found in before.items()}
