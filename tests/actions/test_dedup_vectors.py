@@ -195,3 +195,10 @@ async def test_no_text_is_like_no_other(settings: dict[str, Any]) -> None:
     assert [int(str(each["_id"]), 16) for each in made] == [0, 1, 2, 3]
     if "cluster" in settings:
         assert [int(str(each["kind"]), 16) for each in made] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("empty", [(0,), (1,), (0, 1)])
+async def test_a_vector_without_numbers_is_told(empty: tuple[int, ...]) -> None:
+    rows = [row(n, [] if n in empty else [1.0, 0.0]) for n in range(2)]
+    with pytest.raises(SpecError, match="a vector has no numbers"):
+        await run(rows)
