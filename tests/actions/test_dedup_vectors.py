@@ -195,3 +195,22 @@ async def test_no_text_is_like_no_other(settings: dict[str, Any]) -> None:
     assert [int(str(each["_id"]), 16) for each in made] == [0, 1, 2, 3]
     if "cluster" in settings:
         assert [int(str(each["kind"]), 16) for each in made] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("empty", [(0,), (1,), (0, 1)])
+async def test_a_vector_without_numbers_is_told(empty: tuple[int, ...]) -> None:
+    rows = [row(n, [] if n in empty else [1.0, 0.0]) for n in range(2)]
+    with pytest.raises(SpecError, match="a vector has no numbers"):
+        await run(rows)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cells_of_close_centres_miss_no_pair(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    centre, way = (each / np.linalg.norm(each) for each in rng.normal(size=(2, 768)))
+    close = np.stack([centre, centre + 0.0015 * way]).astype(np.float32)
+    matrix = np.stack([centre - 0.2 * way, centre + 0.2 * way]).astype(np.float32)
+    monkeypatch.setattr(cells, "_centres", lambda *_: close)
+    divided = cells.Cells(matrix, np.arange(2), 0.4)  # the two are 0.4 apart
+    given = [(ones.tolist(), others.tolist()) for ones, others in divided.blocks()]
+    assert ([0], [1]) in given

@@ -36,8 +36,7 @@ class Cells:
         self._matrix, self._numbers, self._reach = matrix, numbers, reach + _SLACK
         self._centres = _centres(matrix, numbers)
         self._squares = np.einsum("ij,ij->i", self._centres, self._centres)
-        gaps = self._squares[:, None] + self._squares[None, :] - 2 * self._centres @ self._centres.T
-        self._gaps = np.sqrt(np.maximum(gaps, 1e-6))
+        self._gaps = _gaps(self._centres)
         nearest = _nearest(matrix, numbers, self._centres, self._squares)
         order = np.argsort(nearest, kind="stable")
         bounds = np.searchsorted(nearest[order], np.arange(len(self._centres) + 1))
@@ -96,6 +95,18 @@ class Cells:
         products = self._matrix[self._numbers[members]] @ pair.T
         squares = self._squares[[one, other]][None, :] - 2 * products
         return np.asarray((squares[:, 0] - squares[:, 1]) / (2 * self._gaps[one, other]))
+
+
+def _gaps(centres: NDArray[float32]) -> NDArray[float32]:
+    """[n, n]: how far centres are apart, in 64 bits: float32 finds close ones too close, and pairs would be missed."""
+    import numpy as np
+
+    exact = centres.astype(np.float64)
+    squares = np.einsum("ij,ij->i", exact, exact)
+    found = np.empty((len(centres), len(centres)), dtype=np.float32)
+    for at, centre in enumerate(exact):
+        found[at] = np.sqrt(np.maximum(squares + squares[at] - 2 * exact @ centre, 1e-6))
+    return found
 
 
 def _centres(matrix: NDArray[float32], numbers: NDArray[int64]) -> NDArray[float32]:

@@ -45,7 +45,9 @@ class Vectors:
         if not len(lengths):
             return np.empty(0, dtype=np.int64)
         size = self._size = self._size or int(lengths[0])
-        if wrong := next((each for each in lengths.tolist() if each != size), 0 if size == 0 else None):
+        if not lengths.all():
+            raise SpecError("a vector has no numbers; a row without a vector has none (null), not an empty list")
+        if wrong := next((each for each in lengths.tolist() if each != size), None):
             raise SpecError(f"a vector of {size} numbers and one of {wrong}: they are not of one model")
         numbers = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, size)
         if not np.isfinite(numbers).all():
