@@ -28,7 +28,7 @@ class Embed(RowAction):
 
     Gives: one column; none where the text is none or empty, without a call.
 
-    Errors: `too long` and what else the engine refuses fails the row; no text is cut.
+    Errors: `too long` and what else the engine refuses fails the row; `vllm` cuts no text, a server may.
 
     Source: embeddings as retrieval has them; ours for deduplication, as in SemDeDup (arXiv 2303.09540).
     """

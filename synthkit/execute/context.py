@@ -172,7 +172,7 @@ class TableRunContext(_SharedContext):
         """`readers` brings in other runs (`read_spec`, `read_run`)."""
         super().__init__(runtime)
         self.limit = limit
-        self.rejects = Spool()
+        self.rejects = Spool(runtime.scope.store.path)
         self._readers = readers
         self._loop = asyncio.get_running_loop()
         """The run's: the action has another one, on its own thread."""

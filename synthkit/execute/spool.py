@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
 from synthkit.core.outcome import Reject
@@ -18,8 +19,9 @@ _BYTES = 4 << 20
 class Spool:
     """Rejects in the order they were appended; it is read when all are there."""
 
-    def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(max_size=_BYTES)  # noqa: SIM115 - closed when it is collected
+    def __init__(self, directory: Path) -> None:
+        """The file has no name and lies in `directory`: /tmp may be memory."""
+        self._file = SpooledTemporaryFile(max_size=_BYTES, dir=str(directory))  # noqa: SIM115 - closed when it is collected
         self._count = 0
 
     def append(self, reject: Reject) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -65,6 +66,7 @@ class Dataset:
     @classmethod
     def create_whole(cls, path: Path, schema: Any, data: Any, metadata: Callable[[], Mapping[str, str]]) -> Dataset:
         """A new dataset with all of `data` in one commit; `metadata` of its schema is asked for after the last row."""
+        shutil.rmtree(path, ignore_errors=True)  # what a killed first writing left has no version
         path.mkdir(parents=True, exist_ok=True)
         fragments = write_fragments(data, str(path), schema=schema, mode="create")
         whole = LanceOperation.Overwrite(schema.with_metadata(dict(metadata())), fragments)

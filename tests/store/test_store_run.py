@@ -391,3 +391,18 @@ async def test_a_key_stands_for_one_call_across_steps(tmp_path: Path) -> None:
     table = Dataset.open(tmp_path / "completions.lance")
     assert table is not None and table.schema.field("_key_hi").type == pa.uint64()
     assert sorted(open_run(tmp_path, write=False).completions().collect()["step"]) == ["a", "b"]
+
+
+async def test_what_a_killed_first_publishing_left_is_neither_listed_nor_kept(tmp_path: Path) -> None:
+    run = open_run(tmp_path, write=True)
+    run.describe([DOCS])
+    await run.table("docs").write(docs(20), [])
+    left = tmp_path / "published" / "out.lance" / "data" / "0.lance"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x" * 5000)
+    assert run.published_names() == []
+    run.publish("out", "docs", ["text"], {"text": Str()})
+    assert run.published_names() == ["out"]
+    assert run.published("out").collect().height == 20
+    assert len(list(left.parent.iterdir())) == 1 and not left.exists()
+    await run.close()
