@@ -84,7 +84,8 @@ class Published:
         metadata = {_DIGEST: found, **names}
         there = {key.decode(): value.decode() for key, value in (dataset.schema.metadata or {}).items()}
         if there != metadata:
-            dataset.overwrite(reader(schema, _batches(rows, schema)), schema.with_metadata(metadata))
+            schema = schema.with_metadata(metadata)
+            dataset.overwrite(reader(schema, _batches(rows, schema)), schema)
         return count
 
     def tag(self, name: str) -> dict[str, int]:
