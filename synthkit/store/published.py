@@ -81,10 +81,10 @@ class Published:
             Dataset.create_whole(path, schema, batches, lambda: {_DIGEST: content.digest(), **names})
             return content.count
         found, count = content_digest(rows)
-        metadata = {_DIGEST: found, **names}
+        said = {_DIGEST: found, **names}
         there = {key.decode(): value.decode() for key, value in (dataset.schema.metadata or {}).items()}
-        if there != metadata:
-            schema = schema.with_metadata(metadata)
+        if there != said:
+            schema = schema.with_metadata(said)
             dataset.overwrite(reader(schema, _batches(rows, schema)), schema)
         return count
 

@@ -8,10 +8,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from synthkit.core.engine import Completion, Message, Request
-from synthkit.core.errors import RequestRefused
 from synthkit.core.vector import from_text
 from synthkit.testing.engine_contract import EngineBasics, Running
 
@@ -59,21 +56,6 @@ class EmbeddingContract(EngineBasics):
         assert hot.digest() == cold.digest() != self.request("Name a river.").digest()
         one, other = (from_text(running.ask(each).samples[0].text) for each in (hot, cold))
         assert cosine(one, other) > 0.9999
-
-    def test_too_long_a_text_is_refused_and_nothing_else(self, running: Running) -> None:
-        """It is the fault of one row, and is never cut in silence."""
-        if not self.too_long:
-            pytest.skip("there is no end to its context")
-
-        async def both() -> tuple[Any, Any]:
-            long = running.engine.complete(self.request("word " * self.too_long))
-            refused, well = await asyncio.gather(long, running.engine.complete(self.request()), return_exceptions=True)
-            return refused, well
-
-        refused, well = running.run(both())
-        assert isinstance(refused, RequestRefused), refused
-        assert refused.reason == "too long"
-        assert isinstance(well, Completion), well
 
     def test_cancelling_frees_the_engine(self, running: Running) -> None:
         """A cancelled request takes no slot any more."""

@@ -108,6 +108,21 @@ class EngineBasics:
         """A small request."""
         raise NotImplementedError
 
+    def test_too_long_a_prompt_is_refused_and_nothing_else(self, running: Running) -> None:
+        """It is the fault of one row; its neighbours do not notice."""
+        if not self.too_long:
+            pytest.skip("there is no end to its context")
+
+        async def both() -> tuple[Any, Any]:
+            long = running.engine.complete(self.request("word " * self.too_long))
+            refused, well = await asyncio.gather(long, running.engine.complete(self.request()), return_exceptions=True)
+            return refused, well
+
+        refused, well = running.run(both())
+        assert isinstance(refused, RequestRefused), refused
+        assert refused.reason == "too long"
+        assert isinstance(well, Completion), well
+
     def test_counting_tokens_is_monotone(self, running: Running) -> None:
         """More text is not fewer tokens."""
         count = running.engine.count_tokens
@@ -234,21 +249,6 @@ class EngineContract(EngineBasics):
         assert set(sample.label_logprobs) == set(self.labels)
         assert all(value <= 1e-6 for value in sample.label_logprobs.values())
         assert sample.label_logprobs[sample.text] == max(sample.label_logprobs.values())
-
-    def test_too_long_a_prompt_is_refused_and_nothing_else(self, running: Running) -> None:
-        """It is the fault of one row; its neighbours do not notice."""
-        if not self.too_long:
-            pytest.skip("there is no end to its context")
-
-        async def both() -> tuple[Any, Any]:
-            long = running.engine.complete(self.request("word " * self.too_long))
-            refused, well = await asyncio.gather(long, running.engine.complete(self.request()), return_exceptions=True)
-            return refused, well
-
-        refused, well = running.run(both())
-        assert isinstance(refused, RequestRefused), refused
-        assert refused.reason == "too long"
-        assert isinstance(well, Completion), well
 
     def test_cancelling_frees_the_engine(self, running: Running) -> None:
         """A cancelled request takes no slot any more."""
