@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from synthkit.core import registry
-from synthkit.core.errors import StoreError, StoreFull
+from synthkit.core.errors import StoreFull
 from synthkit.execute.control import Control, Stopped, as_stop
 from synthkit.execute.engines import EnginePool
 from synthkit.execute.options import RunOptions
@@ -24,6 +24,7 @@ from synthkit.execute.result import RunResult
 from synthkit.execute.run import Executor
 from synthkit.inspect.ledger import account
 from synthkit.inspect.run import open as open_run
+from synthkit.inspect.standing import is_whole, refuse_other_options, refuse_pilot
 from synthkit.plan.graph import Graph
 from synthkit.plan.runs import run_folder
 
@@ -48,6 +49,7 @@ async def run_graph(
     graph: Graph, target: Path, options: RunOptions, watch: Watch | None, given: Mapping[str, Any]
 ) -> RunResult:
     """Bring the run of a graph up to date in `target`; see `api.run`."""
+    refuse_other_options(graph, target, given)
     control = Control(options.max_tokens, options.max_requests)
     pool = EnginePool()
     release = _on_interrupt(control)
@@ -83,17 +85,22 @@ class Session:
         graph: Graph,
         target: Path,
         options: RunOptions | None = None,
-        given: Mapping[str, Any] | None = None,
+        read: tuple[str, Mapping[str, Any]] | None = None,
     ) -> RunResult:
-        """Run one graph in its directory and count what became of every row."""
+        """Run one graph in its directory and count what became of every row.
+
+        `read` is of a spec that is read: who reads it, and what its graph was made with.
+        """
         store: RunStore = registry.open_store()(target, write=True)
         stopped: Stopped | None = None
         options = options or self.options
         try:
             if options.limit is not None:
-                _refuse_pilot(store, options.limit)
+                refuse_pilot(store, options.limit)
             _describe(store, graph)
-            store.state["given"] = dict(self.given if given is None else given)
+            reader, given = read or (None, self.given)
+            if read or store.state.get("given") != given:  # `retry` gives what it finds, and the reader stays
+                store.state.update(given=dict(given), read_by=reader)
             readers = Readers(self, graph, target)
             executor = Executor(graph, store, options, pool=self.pool, control=self.control, readers=readers)
             self.show(executor)
@@ -152,11 +159,11 @@ class Readers:
         graph = self._graph.subspecs[node]
         if node not in self._done:
             target = self._target.parent / graph.name
-            limit = None if _is_whole(target, graph) else self._session.options.limit
+            limit = None if is_whole(target, graph) else self._session.options.limit
             options = RunOptions(limit=limit, concurrency=self._session.options.concurrency)
             sets = {f"vars.{name}": json.dumps(value) for name, value in graph.vars.items()}
             given = {**self._session.given, "sets": sets}
-            result = await self._session.run(graph, target, options, given)
+            result = await self._session.run(graph, target, options, (self._graph.name, given))
             self._done[node] = result
             if result.stopped is not None:
                 raise result.stopped
@@ -164,25 +171,6 @@ class Readers:
 
     def _finished(self, run: str) -> tuple[Store, str | None]:
         return open_run(run_folder(run)).store, run.partition("@")[2] or None
-
-
-def _refuse_pilot(store: RunStore, limit: int) -> None:
-    """A pilot keeps the first rows of each source; in the directory of a whole run it would take out all others."""
-    if store.state.get("steps") and store.state.get("limit", limit) is None:
-        raise StoreError(
-            f"{store.path} was begun without --limit, and --limit {limit} would take its other rows out: "
-            "run the pilot elsewhere, with --out DIRECTORY/NAME (specs that it reads run beside it)"
-        )
-
-
-def _is_whole(target: Path, graph: Graph) -> bool:
-    """Whether a run of this very graph is complete: a pilot of what reads it then takes it as it is."""
-    if not (target / "run.json").exists():
-        return False
-    store = open_run(target).store
-    finished = store.state.get("complete") and store.state.get("limit") is None
-    now = {layout.name: layout.fingerprint for layout in graph.layouts()}
-    return bool(finished) and {name: layout.fingerprint for name, layout in store.layouts.items()} == now
 
 
 def _describe(store: RunStore, graph: Graph) -> None:

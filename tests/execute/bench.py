@@ -63,11 +63,13 @@ class Bench:
 
     def run(self, spec: Path | None = None, *, sets: Mapping[str, str] | None = None, **options: Any) -> api.RunResult:
         graph = api.check(spec or self.folder / "small.yaml", sets=sets)
-        return api.run(graph, out=self.out.parent / graph.name, options=RunOptions(**options))
+        return api.run(graph, sets=sets, out=self.out.parent / graph.name, options=RunOptions(**options))
 
-    def whole(self, spec: Path | None = None, **options: Any) -> api.RunResult:
+    def whole(
+        self, spec: Path | None = None, *, sets: Mapping[str, str] | None = None, **options: Any
+    ) -> api.RunResult:
         """A run that comes to its end and balances."""
-        result = self.run(spec, **options)
+        result = self.run(spec, sets=sets, **options)
         assert result.stopped is None, result.stopped
         assert result.problems == []
         assert all(counts.balanced() for counts in result.ledger.values()), result.ledger

@@ -8,7 +8,7 @@ import synthkit
 from synthkit import api
 from synthkit.core.errors import SpecError, StoreError
 from synthkit.execute.options import RunOptions
-from tests.execute.bench import Bench, documents
+from tests.execute.bench import ENGINE, Bench, documents
 
 FIRST = """
   asked:
@@ -95,6 +95,51 @@ def test_a_pilot_takes_the_finished_run_that_it_reads_as_it_is(bench: Bench) -> 
     api.run(bench.folder / "small.yaml", out=pilot, options=RunOptions(limit=2))
     assert len(bench.rows("answered", run=pilot)) == 2
     assert bench.rows("asked", run=bench.out.parent / "first") == whole
+
+
+def test_options_that_a_run_was_given_are_not_lost_by_who_reads_it(bench: Bench) -> None:
+    short = """
+  short:
+    from: documents
+    filter: {short: "body | length < vars.most"}
+"""
+    publish = "  rows: {from: short, columns: [body]}"
+    first = bench.spec(short, name="first", top="vars: {most: 80}\n", publish=publish)
+    bench.spec("\n  source:\n    read: {spec: first.yaml, table: rows}\n")
+    bench.whole()  # read first, with the variables as they stand: whoever reads it may change those
+    bench.whole(first, sets={"vars.most": "70"})
+    kept = bench.rows("short", run=bench.out.parent / "first")
+    with pytest.raises(StoreError) as caught:
+        bench.run()
+    said = str(caught.value)
+    assert "was run with --set vars.most=70, and small reads it without" in said
+    assert '`with: {"most": 70}` where small reads it' in said
+    assert bench.rows("short", run=bench.out.parent / "first") == kept
+    bench.spec("\n  source:\n    read: {spec: first.yaml, table: rows, with: {most: 70}}\n")
+    bench.whole()
+    bench.spec("\n  source:\n    read: {spec: first.yaml, table: rows, with: {most: 75}}\n")
+    bench.whole()  # its own `with:` was changed, not what somebody typed
+    bench.whole(first)
+    bench.spec("\n  source:\n    read: {spec: first.yaml, table: rows}\n")
+    bench.whole()
+
+
+def test_the_models_that_a_run_was_given_are_not_lost_by_who_reads_it(bench: Bench) -> None:
+    two(bench)
+    engine = f'engines: {{real: {{{ENGINE}, record: false, log: "{bench.log}"}}}}\n'
+    roles = "models: {writer: {engine: real, temperature: 0.9}, judge: {engine: real, temperature: 0.1}}\n"
+    models, first = bench.file("real.yaml", engine + roles), bench.out.parent / "first"
+    bench.whole()
+    api.run(bench.folder / "first.yaml", models=models, out=first)
+    kept = bench.rows("asked", run=first)
+    with pytest.raises(
+        StoreError, match=r"was run with --models \S+real\.yaml.* Give --models here too, or a run of its own"
+    ):
+        bench.run()
+    assert bench.rows("asked", run=first) == kept
+    result = api.run(bench.folder / "small.yaml", models=models, out=bench.out)
+    assert result.stopped is None
+    assert bench.rows("asked", run=first) == kept
 
 
 def test_one_spec_with_two_sets_of_variables_has_a_run_for_each(bench: Bench) -> None:
