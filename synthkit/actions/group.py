@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synthkit.core.types import Type
 
 _BATCH = 256
+_DROPPED = 4096
 
 
 class Group(TableAction):
@@ -87,16 +88,20 @@ class Group(TableAction):
 
     async def table(self, scan: pl.LazyFrame, ctx: TableContext) -> AsyncIterator[pa.RecordBatch]:
         """Groups in the order of their keys."""
+        import polars as pl
+
         columns = list(dict.fromkeys([*self._by, *self.carry, *(c for cs in self.collect.values() for c in cs)]))
         order = [self.order] if self.order is not None else []
         sort = [*self._by, *order, "_id"]
-        frame = scan.select(list(dict.fromkeys(["_id", *columns, *order]))).collect().sort(sort, nulls_last=True)
+        frame = scan.select(list(dict.fromkeys(["_id", *columns, *order]))).collect()
+        nameless = frame.filter(pl.any_horizontal(pl.col(self._by).is_null())).select("_id")
+        for part in nameless.iter_slices(_DROPPED):
+            ctx.drop(part["_id"].to_list(), Outcome.FILTERED, f"no {' or '.join(self._by)}")
+        frame = frame.drop_nulls(self._by).sort(sort, nulls_last=True)
         waiting = []
         for key, members in _groups(frame.iter_rows(named=True), self._by, ctx):
             ids = [row.id for row in members]
-            if any(value is None for value in key):
-                ctx.drop(ids, Outcome.FILTERED, f"no {' or '.join(self._by)}")
-            elif len(members) not in self.size:
+            if len(members) not in self.size:
                 small = self.size.low is not None and len(members) < self.size.low
                 detail = {"size": len(members), "wanted": str(self.size), "group": key}
                 ctx.drop(ids, Outcome.FILTERED, "group too small" if small else "group too large", [detail] * len(ids))

@@ -11,9 +11,10 @@ from synthkit.core.store import StepCounts
 from synthkit.inspect.audits.calls import names_entity, valid_calls
 from synthkit.inspect.audits.leakage import answer_leak
 from synthkit.inspect.audits.lengths import longest
-from synthkit.inspect.choices import collapsed, length_auc, position_p
-from synthkit.inspect.diversity import Rows, plans_alike, tools_per_question
+from synthkit.inspect.choices import Rows, collapsed, length_auc, position_p
+from synthkit.inspect.diversity import plans_alike, tools_per_question
 from synthkit.inspect.probes import length_bias, position_bias
+from synthkit.inspect.rows import stored_rows
 from synthkit.plan.figures import FIGURES, NEEDS
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def measure(run: Run, ledger: Mapping[str, StepCounts], name: str) -> float | No
     step = run.node(step)
     counts = ledger.get(step)
     if figure in NEEDS:
-        rows = run.store.scan(step, sorted(NEEDS[figure])).collect().to_dicts()
-        return _OF_ROWS[figure](rows)
+        return _OF_ROWS[figure](stored_rows(run, step, sorted(NEEDS[figure])))
     if figure in _OF_RUN:
         return _OF_RUN[figure](run, step)
     if figure in FIGURES:

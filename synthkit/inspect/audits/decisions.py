@@ -7,10 +7,12 @@ that ended well.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from synthkit.inspect.choices import collapsed, length_auc, position_p
+from synthkit.inspect.rows import stored_rows
 
 if TYPE_CHECKING:
     from synthkit.inspect.run import Run
@@ -44,19 +46,22 @@ def decisions(run: Run, step: str) -> Decisions | None:
     """The decisions of a step that adds `options` and `chosen`; None where it has none."""
     columns = run.store.columns(step).keys()
     names = [name for name in ("options", "chosen", "variety", "correct") if name in columns]
-    rows = run.store.scan(step, names).collect().to_dicts()
-    made = [row for row in rows if row["options"]]
-    if not made:
+
+    def made() -> Iterator[dict[str, Any]]:
+        return (row for row in stored_rows(run, step, names) if row["options"])
+
+    seen = [(len(row["options"]), row.get("variety"), row.get("correct")) for row in made()]
+    if not seen:
         return None
-    verdicts = [row["correct"] for row in made if row.get("correct") is not None]
-    distances = [row["variety"] for row in made if row.get("variety") is not None]
+    distances = [variety for _, variety, _ in seen if variety is not None]
+    verdicts = [correct for _, _, correct in seen if correct is not None]
     return Decisions(
         step=step,
-        decisions=len(made),
-        options=sum(len(row["options"]) for row in made) / len(made),
+        decisions=len(seen),
+        options=sum(offered for offered, _, _ in seen) / len(seen),
         variety=sum(distances) / len(distances) if distances else None,
-        collapsed=collapsed(made) if distances else None,
-        position_p=position_p(made),
-        length_auc=length_auc(made),
+        collapsed=collapsed({"variety": variety} for variety in distances),
+        position_p=position_p(made()),
+        length_auc=length_auc(made()),
         correct=sum(verdicts) / len(verdicts) if verdicts else None,
     )
