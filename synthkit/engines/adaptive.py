@@ -1,12 +1,12 @@
 """How many requests one server is sent at once: found while running, by throughput and refusals.
 
 Throughput is read off Little's law (requests in flight / mean seconds per unit of work), so neither bursts nor
-replies of different length disturb it. The limit doubles while doubling pays at least 30 % of what it promises, then
-stays at the last that paid; now and then it tries a fifth less (kept where that costs nothing) or a quarter more. A
-429 or 503 halves it at once; it climbs back to nine tenths of where it was refused and asks for more only much later.
+replies of different length disturb it. The limit doubles while doubling pays a tenth of what it promises, then stays
+at the last that paid; now and then it tries a fifth less (kept where that costs nothing) or a quarter more. A 429 or
+503 halves it at once; it climbs back to nine tenths of where it was refused and asks for more only much later.
 On modelled servers of 1 to 300 slots it settles at 0.98 to 1.0 of the best throughput (0.82 to 1.0 over the first
-10,000 requests, starting at 16), on one that saturates smoothly at 0.8 to 0.9; where the request after the last slot
-is refused, at 0.91 to 0.99 with 0.2 to 2 % of 20,000 requests refused.
+10,000 requests, starting at 16), on one that saturates smoothly at 0.89 to 0.93; where the request after the last slot
+is refused, at 0.91 to 0.96 with 0.3 to 2 % of 20,000 requests refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _HOLD = 10
 """Rounds at a limit that paid, before more is tried."""
 _HOLD_REFUSED = 40
 """Rounds below a limit that was refused."""
-_PAYS_AT_START, _PAYS, _PAYS_DOWN = 0.3, 0.1, 0.05
+_PAYS, _PAYS_DOWN = 0.1, 0.05
 """Share of a change of the limit that must be seen in the throughput. Too high a limit only makes requests wait in
 the server, too low a one wastes it: so growing needs little, and less is kept only where it costs next to nothing."""
 _LEAST_ROUND = 32
@@ -93,7 +93,7 @@ class Limit:
             return
         if self._best is not None:
             limit, before = self._best
-            pays = _PAYS_AT_START if self._factor == _START else _PAYS if self._factor > 1 else _PAYS_DOWN
+            pays = _PAYS if self._factor > 1 else _PAYS_DOWN
             if rate < before * (1 + pays * (self.value / limit - 1)):
                 # After the start the best lies between the last two limits: a smaller step up comes next, and soon.
                 self._hold = 1 if self._factor == _START else _HOLD

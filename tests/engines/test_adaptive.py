@@ -87,7 +87,7 @@ def test_a_server_that_saturates_smoothly_is_used(half: int) -> None:
         done.append(now)
         limit.done(sent, now, 1)
     rate = 15_000 / (done[-1] - done[4_999])
-    assert rate / (half / 0.2) >= 0.75
+    assert rate / (half / 0.2) >= 0.85
 
 
 def test_a_server_that_takes_less_than_it_could_is_respected() -> None:
