@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+_READ_AHEAD = 16 << 20
+"""Bytes that Lance may read ahead; its default of 2 GiB holds a whole table of that size in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _lance(path: Path, place: str, columns: frozenset[str]) -> Iterator[Record]:
     dataset = lance.dataset(str(path))
     wanted = [name for name in dataset.schema.names if name in columns]
     number = 0
-    for batch in dataset.to_batches(columns=wanted, batch_size=1024):
+    for batch in dataset.to_batches(columns=wanted, batch_size=1024, batch_readahead=2, io_buffer_size=_READ_AHEAD):
         for fields in batch.to_pylist():
             number += 1
             yield Record(f"{place}:{number}", fields)

@@ -63,14 +63,14 @@ def frames(handle: Any, columns: Sequence[str], rows: int) -> Iterator[pl.DataFr
     if not columns:  # Lance gives no batches without a column, but their lengths are wanted
         yield pl.DataFrame(height=handle.count_rows())
         return
-    for batch in batches(handle, columns, rows, batch_readahead=_AHEAD, io_buffer_size=_BUFFER, scan_in_order=True):
+    for batch in batches(handle, columns, rows, batch_readahead=_AHEAD, scan_in_order=True):
         yield as_frame(batch)
 
 
 def batches(handle: Any, columns: Sequence[str], rows: int, **options: Any) -> Iterator[Any]:
     """Some columns of a Lance table in Arrow batches; StoreError where a file of it is gone or cut."""
     try:
-        yield from handle.to_batches(columns=list(columns), batch_size=rows, **options)
+        yield from handle.to_batches(columns=list(columns), batch_size=rows, io_buffer_size=_BUFFER, **options)
     except (OSError, ValueError) as error:  # Arrow's errors are one of them
         raise damaged(Path(handle.uri), error) from error
 
