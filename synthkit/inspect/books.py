@@ -8,7 +8,7 @@ runs: there the count of a step can be off by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from synthkit.core.store import StepLayout, Store
 if TYPE_CHECKING:
     import polars as pl
 
-SHARE = 250_000
+SHARE = 100_000
 """Rows of the largest table that are counted at a time."""
 _REASK = r"/\d+\.\d+$"
 
@@ -113,7 +113,8 @@ class Books:
         return rows.collect(engine="streaming")
 
 
-def every_share(store: Store) -> Sequence[Books]:
-    """The shares of a run, to be counted one after the other."""
+def every_share(store: Store) -> Iterator[Books]:
+    """The shares of a run, one after the other: what was read of one is let go before the next."""
     of = shares(store)
-    return [Books(store, share, of) for share in range(of)]
+    for share in range(of):
+        yield Books(store, share, of)
