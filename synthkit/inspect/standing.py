@@ -31,10 +31,10 @@ def refuse_pilot(store: Store, limit: int) -> None:
 
 def refuse_other_options(graph: Graph, target: Path, given: Mapping[str, Any]) -> None:
     """What `graph` reads, directly or below, must not have been run by hand with options that this call lacks."""
-    for sub in graph.subspecs.values():
+    for node, sub in graph.subspecs.items():
         below = target.parent / sub.name
         if (below / "run.json").exists():
-            _refuse_other_options(sub, open_run(below).store, graph.name, given)
+            _refuse_other_options(sub, open_run(below).store, f"{graph.name}/{node}", given)
         refuse_other_options(sub, below, given)
 
 
@@ -73,7 +73,8 @@ def _refuse_other_options(graph: Graph, store: Store, reader: str, given: Mappin
     if not lost:
         return
     if unlike:
-        ways.append(f"`with: {json.dumps(unlike, ensure_ascii=False)}` where {reader} reads it")
+        ways.append(f"`with: {json.dumps(unlike, ensure_ascii=False)}` there (`--set steps.STEP.read.with.NAME=VALUE`)")
+    ways.append(f"`run: {graph.name}` in place of `spec:`, which takes it as it stands")
     ways.append("a run of its own to this, with --out DIRECTORY/NAME")
     raise StoreError(
         f"{store.path} was run with {' '.join(lost)}, and {reader} reads it without: that would redo or take out its "

@@ -112,8 +112,8 @@ def test_options_that_a_run_was_given_are_not_lost_by_who_reads_it(bench: Bench)
     with pytest.raises(StoreError) as caught:
         bench.run()
     said = str(caught.value)
-    assert "was run with --set vars.most=70, and small reads it without" in said
-    assert '`with: {"most": 70}` where small reads it' in said
+    assert "was run with --set vars.most=70, and small/source reads it without" in said
+    assert '`with: {"most": 70}` there' in said
     assert bench.rows("short", run=bench.out.parent / "first") == kept
     bench.spec("\n  source:\n    read: {spec: first.yaml, table: rows, with: {most: 70}}\n")
     bench.whole()
@@ -133,7 +133,7 @@ def test_the_models_that_a_run_was_given_are_not_lost_by_who_reads_it(bench: Ben
     api.run(bench.folder / "first.yaml", models=models, out=first)
     kept = bench.rows("asked", run=first)
     with pytest.raises(
-        StoreError, match=r"was run with --models \S+real\.yaml.* Give --models here too, or a run of its own"
+        StoreError, match=r"was run with --models \S+real\.yaml.* Give --models here too, or `run: first`"
     ):
         bench.run()
     assert bench.rows("asked", run=first) == kept
