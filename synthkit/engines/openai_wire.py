@@ -56,17 +56,22 @@ def body(request: Request, model: str, structured: Structured, n: int, index: in
         "max_tokens": role.max_tokens,
         "stream": False,
     }
-    optional: dict[str, tuple[Any, Any]] = {
-        "top_p": (role.top_p, 1.0),
-        "top_k": (role.top_k, 0),
-        "min_p": (role.min_p, 0.0),
-        "presence_penalty": (role.presence_penalty, 0.0),
-        "frequency_penalty": (role.frequency_penalty, 0.0),
-        "repetition_penalty": (role.repetition_penalty, 1.0),
-        "stop": (list(role.stop), []),
-        "n": (n, 1),
-    }
-    made |= {name: value for name, (value, default) in optional.items() if value != default}
+    if role.top_p != 1.0:
+        made["top_p"] = role.top_p
+    if role.top_k:
+        made["top_k"] = role.top_k
+    if role.min_p:
+        made["min_p"] = role.min_p
+    if role.presence_penalty:
+        made["presence_penalty"] = role.presence_penalty
+    if role.frequency_penalty:
+        made["frequency_penalty"] = role.frequency_penalty
+    if role.repetition_penalty != 1.0:
+        made["repetition_penalty"] = role.repetition_penalty
+    if role.stop:
+        made["stop"] = list(role.stop)
+    if n > 1:
+        made["n"] = n
     if request.seed is not None:
         made["seed"] = (request.seed + index) % (1 << 31)
     thinking = False if request.labels and role.thinking is not None else role.thinking

@@ -81,8 +81,10 @@ class Servers:
             return server
         future: asyncio.Future[Server] = loop.create_future()
         self._number += 1
+        alone = not self._queue
         heapq.heappush(self._queue, (priority, self._number, home, future))
-        self.pump()
+        if alone:  # where others wait, whoever frees a place looks for them all
+            self.pump()
         try:
             return await future
         except asyncio.CancelledError:
@@ -179,6 +181,8 @@ class Servers:
         self._silent = None
 
     def _choose(self, now: float, home: int) -> Server | None:
+        if len(self.all) == 1:
+            return self.all[0] if self.all[0].ready(now) else None
         ready = [server for server in self.all if server.ready(now)]
         if len(ready) < 2:
             return ready[0] if ready else None
