@@ -42,13 +42,15 @@ def notes(count: int) -> list[str | None]:
     return found
 
 
-def write(folder: Path, engine: str, texts: list[str | None], name: str = "s", more: str = "") -> Path:
+def write(
+    folder: Path, engine: str, texts: list[str | None], name: str = "s", more: str = "", threshold: float = 0.97
+) -> Path:
     (folder / f"{name}.jsonl").write_text("".join(json.dumps({"id": n, "note": t}) + "\n" for n, t in enumerate(texts)))
     (folder / f"{name}.yaml").write_text(
         f"name: {name}\nengines: {{e: {engine}}}\nmodels: {{embedder: {{engine: e}}}}\nsteps:\n"
         f"  rows:\n    read: {{path: {name}.jsonl, key: id, columns: {{note: str|none}}}}\n"
-        f"  distinct:\n    from: rows\n    semantic_dedup: {{model: embedder, by: note, threshold: 0.97}}\n{more}"
-        f"publish: {{notes: {{from: {'fresh' if more else 'distinct'}}}}}\n"
+        f"  distinct:\n    from: rows\n    semantic_dedup: {{model: embedder, by: note, threshold: {threshold}}}\n"
+        f"{more}publish: {{notes: {{from: {'fresh' if more else 'distinct'}}}}}\n"
     )
     return folder / f"{name}.yaml"
 
@@ -186,7 +188,7 @@ def test_vllm_embeds_by_a_model_that_writes(tmp_path: Path, monkeypatch: pytest.
     """nano, which is no embedding model: what is near is what its vectors say, and each is asked for once."""
     monkeypatch.chdir(tmp_path)
     texts = notes(40)
-    result = api.run(write(tmp_path, "{vllm: nano, embed: true}", texts))
+    result = api.run(write(tmp_path, "{vllm: nano, embed: true}", texts, threshold=0.85))
     assert result.problems == []
     run = api.open("runs/s")
     distinct = len({text for text in texts if text})
@@ -195,7 +197,7 @@ def test_vllm_embeds_by_a_model_that_writes(tmp_path: Path, monkeypatch: pytest.
     matrix = np.array(table["vector"].to_list())
     assert matrix.shape == (distinct, 288)
     assert np.allclose(np.linalg.norm(matrix, axis=1), 1, atol=1e-3)
-    near = matrix @ matrix.T >= 0.97
+    near = matrix @ matrix.T >= 0.85
     for _ in range(8):
         near = near @ near
     firsts = {table["_id"][int(each.argmax())] for each in near}

@@ -4,6 +4,8 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from synthkit.core.prompt import PromptLibrary
 from synthkit.core.resources import shipped
 from tests.examples.asked import NANO, failed, read, step
@@ -105,3 +107,29 @@ def test_the_year_of_a_sentence(nano: dict[str, ModuleType]) -> None:
     assert prose.stem_of("Velmar was built on 3 May 1931 by Joost.") == "Velmar was built by Joost"
     assert prose.stem_of("In 1931 Velmar was built.") == "Velmar was built"
     assert prose.stem_of("Velmar is a 1931 film.") == "Velmar is a film"
+
+
+@pytest.mark.parametrize(
+    ("statement", "counts"),
+    [
+        ("Velmar Post handled 31,200 small boats in 2012.", [("31,200", "small boats")]),
+        ("It has 4.5 million residents and 12 schools.", [("4.5 million", "residents"), ("12", "schools")]),
+        ("It opened on 12 May 1999 in 1999 houses.", []),
+        ("Its 3 of the towers fell.", []),
+    ],
+)
+def test_figures_and_what_they_count(
+    nano: dict[str, ModuleType], statement: str, counts: list[tuple[str, str]]
+) -> None:
+    assert nano["prose"].counts_of(statement) == counts
+
+
+def test_a_style_that_nothing_can_be_asked_in_asks_for_a_year(nano: dict[str, ModuleType]) -> None:
+    teacher, worlds = nano["teacher"], nano["worlds"]
+    dated = worlds.Sentence(
+        "It opened in 1931.", "Velmar Post", "Velmar Post opened in 1931.", "1931", "Velmar Post opened"
+    )
+    asked = teacher.question(Random(1), [dated], "numeric")
+    assert (asked.kind, asked.answer) == ("a year", "1931")
+    assert teacher.question(Random(1), [dated], "survey").kind == "a year"
+    assert teacher.question(Random(1), [dated], "multi_hop") is None  # there is nothing to give as a clue

@@ -24,7 +24,7 @@ def test_real_documents_of_the_splits_are_others(
     evaluate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "wiki").mkdir()
-    lines = "".join(json.dumps({"id": n}) + "\n" for n in range(100))
+    lines = "".join(json.dumps({"id": n}) + "\n" for n in range(200))
     (tmp_path / "wiki" / "articles.jsonl").write_text(lines, encoding="utf-8")
     monkeypatch.setenv("SYNTHKIT_REALDATA", str(tmp_path))
     first, second = ({d["id"] for d in evaluate.real_documents(40, split)} for split in evaluate.SPLITS)
