@@ -73,8 +73,9 @@ def search(query: str) -> dict[str, Any]:
 
 
 def seek(goal: Goal, part: int = 0, known: str = "Nothing is known yet.") -> Move:
-    """Search what is asked."""
-    return Move(f"{known} I search for what is asked about {goal.entity}.", search(goal.keys[part]))
+    """Search what is asked; of two parts it is said which, for the next turn goes by it."""
+    sought = f"the {('first', 'second')[part]} of two parts" if len(goal.keys) > 1 else "what is asked"
+    return Move(f"{known} I search for {sought} about {goal.entity}.", search(goal.keys[part]))
 
 
 def by_name(goal: Goal) -> Move:
@@ -143,16 +144,19 @@ def answer(known: Known, question: Question) -> Move:
     said, parts = quote(known.firsts[-1]), question.answer.split("; ")
     results = known.firsts[-len(parts) :]
     if len(results) == len(parts) and all(part in r.excerpt for part, r in zip(parts, results, strict=True)):
-        return Move(f"{said} So the answer is {question.answer}.", {"final": question.answer})
+        first, *second = parts
+        ending = f"So the first is {first}, and the second is {second[0]}." if second else f"So the answer is {first}."
+        return Move(f"{said} {ending}", {"final": question.answer})
     return Move(f"{said} This does not say it.", {"final": "unknown"})
 
 
 def way(question: Question, clue: str | None) -> list[str]:
     """The moves for a style of question, before the answer."""
-    plain = {"factual": ["seek"], "survey": ["seek", "seek"]}
     if clue is not None:
         return ["clue", "seek"]
-    return plain.get(question.style, ["seek", "open"])
+    if question.kind == "two years":
+        return ["seek", "seek"]
+    return ["seek", "open"] if question.style == "navigation" or question.kind == "a number" else ["seek"]
 
 
 class Episode(NamedTuple):

@@ -43,16 +43,17 @@ TOKENS = {  # of a batch, without the shared ones
     "summaries": 1200,
 }
 STEPS = (  # tasks of a step, in turn: small steps, and many
-    ("turn", "statements", "same"),
-    ("turn", "alternatives", "statements"),
+    ("turn", "statements", "same", "refine"),
+    ("turn", "alternatives", "question", "draft"),
     ("rewrite", "question", "judge", "refine"),
-    ("turn", "plan", "state", "statements"),
-    ("turn", "supported", "bare alternatives"),
-    ("alternatives of others", "refine", "statements"),
-    ("turn", "statements", "same", "summaries"),
-    ("rewrite", "state", "judge", "refine"),
-    ("turn", "question", "supported", "statements"),
-    ("turn", "alternatives of others", "draft", "same", "attempt"),
+    ("turn", "plan", "state", "statements", "draft"),
+    ("turn", "supported", "plan", "refine"),
+    ("alternatives of others", "refine", "statements", "judge"),
+    ("turn", "statements", "same", "supported", "summaries"),
+    ("rewrite", "question", "judge", "plan"),
+    ("turn", "state", "supported", "statements", "refine"),
+    ("turn", "question", "bare alternatives", "plan", "refine", "judge"),
+    ("alternatives of others", "draft", "same", "attempt", "statements", "supported"),
 )
 LONGEST = 1400  # tokens of an example; a longer one is left out
 JUDGED = {"judge": "Analysis:", "supported": "Corrections:", "same": ""}  # from where a sound text is expected

@@ -112,7 +112,7 @@ def judge_example(rng: Random, *, easy: bool = False) -> Example:
     sentences, asked, other = two_questions(rng, easy=easy)
     broken: set[str] = set()
     analysis, call = plan(asked)
-    evidence = [sentences[i - 1] for i in asked.used]
+    evidence = [sentences[i - 1] for i in sorted(asked.used)]
     if rng.random() < 0.55:
         analysis, call, broken = wrong(rng, asked, other, rng.choice(ERRORS[rng.choice(list(ERRORS))]))
     elif rng.random() < 0.1:  # evidence that is about something else
@@ -180,8 +180,8 @@ def unsupported(rng: Random, made: reasoning.Reasoning, asked: Question) -> reas
         return made._replace(chain=made.chain.replace(asked.answer.split("; ")[0], wrong_answer.split("; ")[0]))
     if kind == "final":
         return made._replace(final=wrong_answer)
-    if kind == "fix" and made.fixes:
-        return made._replace(fixes=[made.fixes[0].replace(f"it was {asked.answer}", f"it was {wrong_answer}")])
+    if kind == "fix":
+        return made._replace(fixes=[made.fixes[0].replace("which was a guess", f"but it was {wrong_answer}")])
     lead, last = made.chain.rsplit(" So the answer", 1)
     return made._replace(chain=f"{lead} {pool_of(rng, 1)[0].statement} So the answer{last}")
 
@@ -189,7 +189,7 @@ def unsupported(rng: Random, made: reasoning.Reasoning, asked: Question) -> reas
 def supported_example(rng: Random, *, easy: bool = False) -> Example:
     """Question, evidence and a reasoning -> pass or fail."""
     sentences, asked, _ = two_questions(rng, easy=easy)
-    evidence = [sentences[i - 1] for i in asked.used]
+    evidence = [sentences[i - 1] for i in sorted(asked.used)]
     made = sound = reasoning.reason(rng, asked, evidence)
     if rng.random() < 0.5:
         made = unsupported(rng, sound, asked)

@@ -50,7 +50,7 @@ def rows_of(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
     types = list(judging.ERRORS)
     for n in range(count):
         sentences, asked, other = judging.two_questions(rng)
-        evidence, sound = [sentences[i - 1] for i in asked.used], n % 2 == 0
+        evidence, sound = [sentences[i - 1] for i in sorted(asked.used)], n % 2 == 0
         if kind == "plan":
             error = types[n // 2 % len(types)]
             analysis, call = teacher.plan(asked)

@@ -18,6 +18,9 @@ from names import MONTHS, amount, name, when, word
 
 SHAPES: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "prose.yaml").read_text(encoding="utf-8"))
 _YEAR = re.compile(r"(?<![\d.,])(?:1\d{3}|20[0-2]\d)(?!\d|[.,]\d|s\b)")
+_FIGURE = r"(?<![\w.,–-])(?P<figure>\d[\d,]*(?:\.\d+)?(?: [mb]illion)?)"
+_COUNT = re.compile(rf"{_FIGURE} (?P<noun>(?:[a-z]+ ){{0,2}}?(?:[a-z]{{2,}}s|people|percent))\b")
+_BREAK = re.compile(r"\b(?:and|or|of|in|on|at|to|by|for|with|from|until|since|after|about|the|an?|is|was|its|his)\b")
 _DAY = rf"(?:\d{{1,2}} )?(?:{'|'.join(MONTHS)})(?: \d{{1,2}},)? "
 _LEADS = (
     "in|on|by|since|during|until|before|after|from|as of|at the end of|in the summer of|in early|in late|in the year"
@@ -49,6 +52,12 @@ def stem_of(statement: str) -> str:
     if re.search(opening, statement, flags=re.IGNORECASE):
         return re.sub(opening, r"\1", statement, count=1, flags=re.IGNORECASE).rstrip(".")
     return re.sub(rf" (?:(?:{_LEADS}) )?{time}", "", statement, count=1, flags=re.IGNORECASE).rstrip(".")
+
+
+def counts_of(statement: str) -> list[tuple[str, str]]:
+    """Return figures and what they count, up to a plural: `31,200` and `small boats`; years and dates are none."""
+    found = [(m["figure"], m["noun"]) for m in _COUNT.finditer(statement)]
+    return [(figure, noun) for figure, noun in found if not _YEAR.fullmatch(figure) and not _BREAK.search(noun)]
 
 
 class Lazy(dict[str, str]):

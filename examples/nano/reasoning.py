@@ -28,15 +28,12 @@ class Reasoning(NamedTuple):
     final: str
 
 
-KIND = {"numeric": "a number", "survey": "two years"}
-
-
 def guess(rng: Random, asked: Question) -> str:
     """Return an answer of the right kind that is not the right one."""
     while True:
         year = str(rng.randint(1900, 2020))
-        found = amount(rng) if asked.style == "numeric" else year
-        if asked.style == "survey":
+        found = amount(rng) if asked.kind == "a number" else year
+        if asked.kind == "two years":
             found = f"{year}; {rng.randint(1900, 2020)}"
         if not set(found.split("; ")) & set(asked.answer.split("; ")):
             return found
@@ -49,7 +46,7 @@ def draft(rng: Random, asked: Question) -> Draft:
     if asked.style == "multi_hop":
         parts = [f"What is known about {asked.entity}?", *parts]
     text = (
-        f"The question is about {asked.entity}, and it asks for {KIND.get(asked.style, 'a year')}. "
+        f"The question is about {asked.entity}, and it asks for {asked.kind}. "
         f"I recall {asked.entity} only in part, and no source is at hand. "
         f"I suppose it was {first}, but this is a guess."
     )
@@ -73,10 +70,10 @@ def draft_example(rng: Random, *, easy: bool = False) -> Example:
 def reason(rng: Random, asked: Question, evidence: list[Sentence], first: str | None = None) -> Reasoning:
     """Reason from the evidence: every statement in order, then what it says on each part of the question."""
     first = first or (guess(rng, asked) if rng.random() < 0.9 else asked.answer)
-    fixes = [] if first == asked.answer else [f"I supposed {first}, but it was {asked.answer}."]
+    fixes = [f"I supposed {first}, which was a guess."]  # the answer is not known before the statements are copied
     stated = " ".join(s.statement for s in evidence)
     chain = (
-        f"The question is about {asked.entity}, and it asks for {KIND.get(asked.style, 'a year')}. "
+        f"The question is about {asked.entity}, and it asks for {asked.kind}. "
         f"This is what decides it. {stated} So the answer is {asked.answer}."
     )
     return Reasoning(fixes, chain, asked.answer)
@@ -94,7 +91,7 @@ def refine_example(rng: Random, *, easy: bool = False) -> Example:
         asked = question(rng, sentences, rng.choice(STYLES))
         if asked and all(len(part[2]) <= 200 for part in asked.parts):
             break
-    evidence = [sentences[i - 1] for i in asked.used]
+    evidence = [sentences[i - 1] for i in sorted(asked.used)]
     drafted = draft(rng, asked)
     if rng.random() < 0.1:
         drafted = drafted._replace(draft=drafted.draft.replace(drafted.first, asked.answer), first=asked.answer)

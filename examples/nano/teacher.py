@@ -1,12 +1,14 @@
 """The teacher of nano: worlds in, (prompt, reply) examples out, for the replies that build a memory and ask of it.
 
 Questions are asked in the words of the statement, so that answering and planning are copying with one look-up; plans
-read only the question. Prompts are rendered from `prompts/en` themselves. The judge is in `judging.py`, the reasoning
+read only the question. A style that the statements cannot be asked in asks for a year instead: what is not taught here
+is made up there. Prompts are rendered from `prompts/en` themselves. The judge is in `judging.py`, the reasoning
 in `reasoning.py`.
 """
 
 from __future__ import annotations
 
+import re
 from random import Random
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from worlds import Sentence
 from prompts import chat, compact
 
 STYLES = ("factual", "numeric", "multi_hop", "navigation", "survey")
+OPENINGS = {"navigation": "Starting from a page about", "survey": "What do sources say about"}
 SCHOLARLY = ("Institute", "Observatory", "Laboratory", "University")
 
 
@@ -40,11 +43,14 @@ class Example(NamedTuple):
 class Question(NamedTuple):
     """A question, and what of it a plan is made of.
 
-    Each part is what is sought, the words to search it by, and the same as a question of its own.
+    `kind` is what it asks for (`a year`, `a number`, `two years`), which its words say, as they do not the style. Each
+    part is what is sought, the words to search it by, and the same as a question of its own. `used` are the statements
+    in the order in which the question takes them up.
     """
 
     text: str
     style: str
+    kind: str
     answer: str
     used: tuple[int, ...]
     entity: str
@@ -80,23 +86,29 @@ def statements_shown(rng: Random, size: int, *, easy: bool = False) -> tuple[Exa
 
 
 def question(rng: Random, sentences: list[Sentence], style: str) -> Question | None:
-    """Ask in one style, in the words of the statements; None where they hold nothing to ask."""
+    """Ask in one style, in the words of the statements; None where they hold nothing to ask.
+
+    Where they hold no figure or no second year of the subject, a year is asked for.
+    """
     dated = [(i, s) for i, s in enumerate(sentences, 1) if s.year and s.stem and s.year not in s.stem]
     counted = [(i, s) for i, s in enumerate(sentences, 1) if s.facts]
-    if not (counted if style == "numeric" else dated):
+    number = style == "numeric" and bool(counted)
+    if not (counted if number else dated):
         return None
-    at, s = rng.choice(counted if style == "numeric" else dated)
+    at, s = rng.choice(counted if number else dated)
     answer, used, asked = s.year or "", (at,), f"in which year was it that {s.stem}"
-    parts = (_part(s),)
-    if style == "numeric":
+    kind, parts = "a number" if number else "a year", (_part(s),)
+    text = f"{OPENINGS.get(style, 'About')} {s.entity}: {asked}?"
+    second = [(i, o) for i, o in dated if i != at and o.entity == s.entity and o.year != s.year]
+    if number:
         fact = rng.choice(s.facts)
         time = " " + fact.time if fact.time else ""
-        answer, text = fact.answer, f"About {s.entity}: what exact number of {fact.noun} is reported{time}?"
+        answer, text = fact.answer, f"About {s.entity}: how many {fact.noun} are reported{time}?"
         parts = (
             (
                 f"the number of {fact.noun}{time}",
                 f"statistics and figures: {s.entity}, {fact.noun}",
-                f"What number of {fact.noun} is reported for {s.entity}{time}?",
+                f"How many {fact.noun} are reported for {s.entity}{time}?",
             ),
         )
     elif style == "multi_hop":
@@ -105,20 +117,15 @@ def question(rng: Random, sentences: list[Sentence], style: str) -> Question | N
             return None
         clue = rng.choice(others)
         text = f"About {s.entity}, given that {clue_of(sentences[clue - 1])}: {asked}?"
-        used = tuple(sorted((at, clue)))
-    elif style == "survey":
-        second = [(i, o) for i, o in dated if i != at and o.entity == s.entity and o.year != s.year]
-        if not second:
-            return None
+        used = (clue, at)
+    elif style == "survey" and second:
         (at, s), (at2, o) = sorted([(at, s), rng.choice(second)], key=lambda pair: pair[0])
-        text = f"What do sources say about {s.entity}: in which years was it that {s.stem}, and that {o.stem}?"
-        answer, used = f"{s.year}; {o.year}", (at, at2)
+        text = f"{OPENINGS[style]} {s.entity}: in which years was it that {s.stem}, and that {o.stem}?"
+        kind, answer, used = "two years", f"{s.year}; {o.year}", (at, at2)
         parts = (_part(s), _part(o))
-    else:
-        text = f"{'About' if style == 'factual' else 'Starting from a page about'} {s.entity}: {asked}?"
     if answer.lower() in text.lower() or not 20 <= len(text) <= 400:
         return None
-    return Question(text, style, answer, used, s.entity, parts)
+    return Question(text, style, kind, answer, used, s.entity, parts)
 
 
 def clue_of(s: Sentence) -> str:
@@ -131,19 +138,22 @@ def _part(s: Sentence) -> tuple[str, str, str]:
 
 
 def _key(entity: str, stem: str) -> str:
-    words = stem.split()
-    lead = "" if entity in " ".join(words[:7]) else f"{entity}, "
-    return f"history and timeline: {lead}{' '.join(words[:7])}"
+    """The entity, always, and seven words of what is asked, without the entity where they begin with it."""
+    rest = re.sub(rf"^(?:the )?{re.escape(entity)}(?:'s)?,? ", "", stem, flags=re.IGNORECASE)
+    return f"history and timeline: {entity}, {' '.join(rest.split()[:7])}"
 
 
 def pool_of(rng: Random, size: int, *, easy: bool = False) -> list[Sentence]:
-    """Return `size` statements on one to three subjects, as sampled from a memory, in any order."""
+    """Return `size` statements on one to three subjects: half as a memory gives them, by time and the undated last."""
     found: list[Sentence] = []
     while len(found) < size:
         found += [s for s in worlds.passage(rng, rng.randint(2, 6), easy=easy, plain=0.75).sentences if usable(s)]
     found = found[:size]
-    if rng.random() < 0.5:
+    if (shape := rng.random()) < 0.25:
         rng.shuffle(found)
+    elif shape < 0.75:
+        subjects = list(dict.fromkeys(s.entity for s in found))
+        found.sort(key=lambda s: (subjects.index(s.entity), s.year is None, s.year or ""))
     return found
 
 
@@ -175,7 +185,7 @@ def question_reply(asked: Question) -> str:
 def plan(asked: Question) -> tuple[str, dict[str, Any]]:
     """Return analysis and call for a question, from the question alone."""
     subject = asked.entity
-    if asked.style == "survey":
+    if len(asked.parts) > 1:
         analysis = (
             f"The question asks for an overview of {subject} in two parts: {asked.parts[0][0]}, "
             f"and {asked.parts[1][0]}. Neither is known yet, and both can be looked up side by side."

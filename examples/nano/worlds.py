@@ -71,7 +71,8 @@ def _tail(rng: Random) -> str:
 
 
 def _noun(rng: Random) -> str:
-    return rng.choice(UNITS) if rng.random() < 0.45 else words(rng, 1, rng.choice([1, 1, 2, 3]))
+    """What is counted: a unit, or words up to a plural, which is where a reader sees it end."""
+    return rng.choice(UNITS) if rng.random() < 0.45 else words(rng, 1, rng.choice([1, 1, 2, 3])).rstrip("s") + "s"
 
 
 def _verb(rng: Random) -> str:
@@ -210,9 +211,9 @@ def encyclopedic(rng: Random, size: int) -> Passage:
             found.append(Sentence(_cap(words(rng, 1, 2)) + rng.choice([".", "?", " ..."]), entity, ""))
             continue
         text, statement = prose.sentence(rng, entity, how)
-        found.append(
-            Sentence(text, entity, statement, prose.year_of(text), prose.stem_of(statement.removeprefix(f"{entity}: ")))
-        )
+        facts = tuple(Fact(noun, figure) for figure, noun in prose.counts_of(statement))
+        stem = prose.stem_of(statement.removeprefix(f"{entity}: "))
+        found.append(Sentence(text, entity, statement, prose.year_of(text), stem, facts))
     return Passage(title, found)
 
 
