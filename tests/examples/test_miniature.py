@@ -98,7 +98,7 @@ def test_the_teacher_makes_a_failed_call_again_and_reads_the_answer_off(mini: Si
     key = "history and timeline: Velmar was rebuilt"
     part = ("the year in which Velmar was rebuilt", key, "In which year was it that Velmar was rebuilt?")
     text = "About Velmar: in which year was it that Velmar was rebuilt?"
-    asked = teacher.Question(text, "factual", "1931", (1,), "Velmar", (part,))
+    asked = teacher.Question(text, "factual", "a year", "1931", (1,), "Velmar", (part,))
     sought = mini.oracle.next_move(asked, [])
     assert sought.call == {"name": "search", "arguments": {"query": ["Velmar was rebuilt"]}}
     error = "Error: the tool did not answer in time"
