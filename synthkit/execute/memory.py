@@ -3,11 +3,14 @@
 glibc keeps a heap for each thread that allocates, and of each whatever lies below its last block. Lance works on many
 threads: at the end of 10^5 rows of one call 21 MiB of 210 in such heaps were in use. So one heap serves all threads,
 blocks of 256 KiB or more get pages of their own, and a thread returns the free pages of the heap each second.
+polars brings an allocator of its own (jemalloc), which keeps freed pages for 10 s in each of many arenas: told to keep
+them 0.2 s in two, the ledger of 10^6 rows takes 69 MiB in place of 108, and no more processor time.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 
@@ -15,10 +18,12 @@ _TRIM, _MMAP, _ARENAS = -1, -3, -8
 """M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of malloc.h."""
 _BYTES = 256 << 10
 _SECONDS = 1.0
+_POLARS = "dirty_decay_ms:200,muzzy_decay_ms:0,narenas:2"
 
 
 def return_freed_memory() -> None:
-    """For the whole process, until it ends; does nothing where the C library is not glibc."""
+    """For the whole process, until it ends; before polars is imported, and nothing of it where there is no glibc."""
+    os.environ.setdefault("_RJEM_MALLOC_CONF", _POLARS)
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
         library.mallopt(_MMAP, _BYTES)

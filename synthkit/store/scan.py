@@ -1,7 +1,7 @@
 """Reading a step: its own columns and, batch by batch, those of its ancestors, only as far as they are asked for.
 
 A step that keeps ids and adds nothing that is wanted is skipped over, so that ten filters in a row cost no look-up.
-Ancestors' values are taken by row position, found through 24 bytes an ancestor row: memory follows the number of rows
+Ancestors' values are taken by row position, found through 20 bytes an ancestor row: memory follows the number of rows
 and never their size (a hash join would hold every document). Rows near each other take 0.5 us a row, scattered ones
 7. The number and order of rows do not depend on the columns asked for.
 """
