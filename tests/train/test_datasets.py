@@ -88,12 +88,12 @@ def test_a_model_reads_each_document_by_itself(tmp_path: Path, base: Path) -> No
         vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
     )
     model = transformers.LlamaForCausalLM(config).eval()
+    several = [row for row in loaded if int((row["position_ids"] == 0).sum()) > 2][:3]
+    assert several, "packs of documents, whatever their order: it goes by where they lie"
     with torch.no_grad():
-        for at in range(3):
-            row = loaded[at]
+        for row in several:
             whole = model(**{name: each[None] for name, each in row.items()}, use_cache=False)
             starts = [*torch.nonzero(row["position_ids"] == 0)[:, 0].tolist(), len(row["input_ids"])]
-            assert len(starts) > 3
             losses, count = 0.0, 0
             for begin, end in pairwise(starts):
                 ids = row["input_ids"][begin:end][None]
