@@ -61,7 +61,7 @@ def test_packs_are_those_of_packed_parquet(tmp_path: Path, base: Path, monkeypat
         wanted = [
             row for path in sorted((out / "packed").glob(f"{split}-*")) for row in pq.read_table(path).to_pylist()
         ]
-        assert len(loaded[name]) == len(wanted) > 5
+        assert len(loaded[name]) == len(wanted) > 2
         for row, packed in zip(loaded[name], wanted, strict=True):
             ids, starts = packed["input_ids"], packed["seq_start_id"]
             assert row["input_ids"] == ids
@@ -69,7 +69,8 @@ def test_packs_are_those_of_packed_parquet(tmp_path: Path, base: Path, monkeypat
             learned = [0, *packed["loss_mask"][:-1]]
             assert row["labels"] == [token if keep else -100 for token, keep in zip(ids, learned, strict=True)]
             assert all(row["labels"][start] == -100 for start in starts)
-    assert -100 in loaded["train"][0]["labels"][1:] and call("trace", str(out), "train:3", "--no-row").code == 0
+    assert any(-100 in row["labels"][1:] for row in loaded["train"])
+    assert call("trace", str(out), "train:3", "--no-row").code == 0
     before = contents(out)
     exported(file, out)
     assert contents(out) == before
