@@ -22,7 +22,7 @@ _POLARS = "dirty_decay_ms:200,muzzy_decay_ms:0,narenas:2"
 
 
 def return_freed_memory() -> None:
-    """For the whole process, until it ends; before polars is imported, and nothing of it where there is no glibc."""
+    """For the whole process, until it ends; what is polars' before it is imported, the rest where there is a glibc."""
     os.environ.setdefault("_RJEM_MALLOC_CONF", _POLARS)
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):

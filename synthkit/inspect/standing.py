@@ -33,18 +33,22 @@ def refuse_other_options(graph: Graph, target: Path, given: Mapping[str, Any]) -
     """What `graph` reads, directly or below, must not have been run by hand with options that this call lacks."""
     for node, sub in graph.subspecs.items():
         below = target.parent / sub.name
-        if (below / "run.json").exists():
-            _refuse_other_options(sub, open_run(below).store, f"{graph.name}/{node}", given)
+        if (store := _standing(below)) is not None:
+            _refuse_other_options(sub, store, f"{graph.name}/{node}", given)
         refuse_other_options(sub, below, given)
 
 
 def is_whole(target: Path, graph: Graph) -> bool:
     """Whether a run of this very graph is complete: a pilot of what reads it then takes it as it is."""
-    if not (target / "run.json").exists():
+    store = _standing(target)
+    if store is None or not store.state.get("complete") or store.state.get("limit") is not None:
         return False
-    store = open_run(target).store
-    finished = store.state.get("complete") and store.state.get("limit") is None
-    return bool(finished) and _same_steps(store, graph)
+    return _same_steps(store, graph)
+
+
+def _standing(target: Path) -> Store | None:
+    """The run of a directory; None where there is none."""
+    return open_run(target).store if (target / "run.json").exists() else None
 
 
 def _same_steps(store: Store, graph: Graph) -> bool:
@@ -61,15 +65,17 @@ def _refuse_other_options(graph: Graph, store: Store, reader: str, given: Mappin
     if before.get("models") and not given.get("models") and not same:
         lost.append(f"--models {before['models']}")
         ways.append("--models here too")
-    unlike = {}
+    unlike: dict[str, Any] = {}
     for key, value in before.get("sets", {}).items():
         group, _, name = key.partition(".")
         name = name.partition(".")[0]
         if group != "vars":
-            lost += [] if same else [f"--set {shlex.quote(f'{key}={value}')}"]
-        elif graph.vars.get(name) != (was := store.state["vars"].get(name)):
-            lost.append(f"--set {shlex.quote(f'{key}={value}')}")
-            unlike[name] = was
+            kept = same
+        else:
+            was = store.state["vars"].get(name)
+            kept = graph.vars.get(name) == was
+            unlike |= {} if kept else {name: was}
+        lost += [] if kept else [f"--set {shlex.quote(f'{key}={value}')}"]
     if not lost:
         return
     if unlike:
